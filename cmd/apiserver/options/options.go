@@ -1,0 +1,213 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package options holds the flags of karo-apiserver and turns them into a running server.
+package options
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	netutils "k8s.io/utils/net"
+
+	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apiserver"
+	"karo.io/karo/pkg/embeddedetcd"
+	"karo.io/karo/pkg/generated/openapi"
+)
+
+const (
+	// etcdPrefix is where in etcd everything is. It can never change.
+	etcdPrefix = "/registry"
+	// defaultNamespace is where the lease is when nothing else says so.
+	defaultNamespace = "karo-system"
+	// embeddedIdentity is the identity, in the lease, of the one replica that an embedded etcd allows for. It is the
+	// same after a crash, so that the successor need not wait for the lease to expire.
+	embeddedIdentity = "embedded-etcd"
+)
+
+// Options are the flags of karo-apiserver.
+type Options struct {
+	ServerRun   *genericoptions.ServerRunOptions
+	Recommended *genericoptions.RecommendedOptions
+
+	// DataDir is where the embedded etcd keeps its data.
+	DataDir string
+	// EtcdQuotaBytes is the size at which the embedded etcd refuses to grow.
+	EtcdQuotaBytes int64
+	// Namespace is where the lease of the executor is.
+	Namespace string
+	// Executor is whether this replica may execute.
+	Executor bool
+	// ExecutorWorkers is how many Executions are worked on at a time.
+	ExecutorWorkers int
+	// AlertMemory is how long an Alert is remembered after it was last seen.
+	AlertMemory time.Duration
+}
+
+// New returns the default options.
+func New() *Options {
+	o := &Options{
+		ServerRun:       genericoptions.NewServerRunOptions(),
+		Recommended:     genericoptions.NewRecommendedOptions(etcdPrefix, apiserver.Codecs.LegacyCodec(v1.SchemeGroupVersion)),
+		DataDir:         "/var/lib/karo",
+		EtcdQuotaBytes:  4 << 30,
+		Executor:        true,
+		ExecutorWorkers: 16,
+		AlertMemory:     720 * time.Hour,
+	}
+	// What is stored is v1, whatever version it was written in.
+	o.Recommended.Etcd.StorageConfig.EncodeVersioner = runtime.NewMultiGroupVersioner(v1.SchemeGroupVersion, schema.GroupKind{Group: karo.GroupName})
+	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
+	// their own, and everything that comes through the kube-apiserver has passed the fairness there.
+	o.Recommended.Features.EnablePriorityAndFairness = false
+	return o
+}
+
+// AddFlags adds all flags to a flag set.
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	o.ServerRun.AddUniversalFlags(fs)
+	o.Recommended.AddFlags(fs)
+	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "Directory of the embedded etcd, which runs unless --etcd-servers is given. One process at a time can use it.")
+	fs.Int64Var(&o.EtcdQuotaBytes, "embedded-etcd-quota-bytes", o.EtcdQuotaBytes, "Size in bytes at which the embedded etcd refuses to grow.")
+	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the executor's lease. Default: $POD_NAMESPACE, else "+defaultNamespace+".")
+	fs.BoolVar(&o.Executor, "executor", o.Executor, "Whether this replica may turn Executions into Jobs. One replica at a time does, by lease.")
+	fs.IntVar(&o.ExecutorWorkers, "executor-workers", o.ExecutorWorkers, "How many Executions are worked on at a time.")
+	fs.DurationVar(&o.AlertMemory, "alert-memory", o.AlertMemory, "How long an alert is remembered after it was last seen. An alert that is forgotten runs again when it is sent again.")
+}
+
+// embedded reports whether the server brings its own etcd.
+func (o *Options) embedded() bool {
+	return len(o.Recommended.Etcd.StorageConfig.Transport.ServerList) == 0
+}
+
+// Complete fills in what depends on the environment.
+func (o *Options) Complete() error {
+	if o.Namespace == "" {
+		o.Namespace = os.Getenv("POD_NAMESPACE")
+	}
+	if o.Namespace == "" {
+		o.Namespace = defaultNamespace
+	}
+	return o.ServerRun.Complete()
+}
+
+// Validate says what is wrong with the options, naming the flags.
+func (o *Options) Validate() error {
+	errs := o.ServerRun.Validate()
+	recommended := *o.Recommended
+	if o.embedded() {
+		if o.DataDir == "" {
+			errs = append(errs, errors.New("--data-dir must be specified when --etcd-servers is not"))
+		}
+		if o.EtcdQuotaBytes <= 0 {
+			errs = append(errs, errors.New("--embedded-etcd-quota-bytes must be greater than 0"))
+		}
+		etcd := *recommended.Etcd
+		etcd.StorageConfig.Transport.ServerList = []string{"embedded"}
+		recommended.Etcd = &etcd
+	}
+	errs = append(errs, recommended.Validate()...)
+	if o.ExecutorWorkers < 1 {
+		errs = append(errs, errors.New("--executor-workers must be greater than 0"))
+	}
+	if o.AlertMemory < time.Hour {
+		errs = append(errs, errors.New("--alert-memory must be at least 1h: an alert that is forgotten while it fires runs again"))
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+// Config turns the options into the configuration of a server.
+func (o *Options) Config() (*apiserver.Config, error) {
+	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{netutils.ParseIPSloppy("127.0.0.1")}); err != nil {
+		return nil, fmt.Errorf("self-signed certificate: %w", err)
+	}
+	generic := genericapiserver.NewRecommendedConfig(apiserver.Codecs)
+	namer := openapinamer.NewDefinitionNamer(apiserver.Scheme)
+	generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	generic.OpenAPIConfig.Info.Title = "Karo"
+	generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	generic.OpenAPIV3Config.Info.Title = "Karo"
+	if err := o.ServerRun.ApplyTo(&generic.Config); err != nil {
+		return nil, err
+	}
+	if err := o.Recommended.ApplyTo(generic); err != nil {
+		return nil, err
+	}
+	config := &apiserver.Config{GenericConfig: generic, ExtraConfig: apiserver.ExtraConfig{
+		Namespace:       o.Namespace,
+		Executor:        o.Executor,
+		ExecutorWorkers: o.ExecutorWorkers,
+		AlertMemory:     o.AlertMemory,
+	}}
+	return config, nil
+}
+
+// Run serves until ctx ends. The embedded etcd, if there is one, starts first and stops last.
+func (o *Options) Run(ctx context.Context) error {
+	identity := ""
+	if o.embedded() {
+		etcd, err := embeddedetcd.Start(ctx, o.DataDir, o.EtcdQuotaBytes)
+		if err != nil {
+			return err
+		}
+		defer etcd.Close()
+		o.Recommended.Etcd.StorageConfig.Transport.ServerList = []string{etcd.Endpoint}
+		identity = embeddedIdentity
+		var fail context.CancelCauseFunc
+		ctx, fail = context.WithCancelCause(ctx)
+		defer fail(nil)
+		go func() { fail(etcd.Wait(ctx)) }()
+	}
+	config, err := o.Config()
+	if err != nil {
+		return err
+	}
+	config.ExtraConfig.Identity = identity
+	server, err := config.Complete().New(ctx)
+	if err != nil {
+		return err
+	}
+	if err := server.Run(ctx); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// NewCommand returns the command of karo-apiserver.
+func NewCommand() *cobra.Command {
+	o := New()
+	cmd := &cobra.Command{
+		Use:          "karo-apiserver",
+		Short:        "Serve the karo.io API group to a cluster and turn alerts into Jobs",
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Complete(); err != nil {
+				return err
+			}
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,149 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package localcluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// kubernetesVersion is that of the control plane; hack/tools/go.mod pins it.
+const kubernetesVersion = "v1.36.3"
+
+// tools are the programs of the cluster, by name, with the package that each is built from.
+var tools = []struct{ name, pkg string }{
+	{"etcd", "go.etcd.io/etcd/server/v3"},
+	{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"},
+	{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"},
+	{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"},
+	{"kubectl", "k8s.io/kubernetes/cmd/kubectl"},
+	{"kwok", "sigs.k8s.io/kwok/cmd/kwok"},
+	{"alertmanager", "github.com/prometheus/alertmanager/cmd/alertmanager"},
+}
+
+// assets returns the path of every program. A program that $KUBEBUILDER_ASSETS holds is taken from there. The others
+// are built from hack/tools, once for each content of its go.mod, into the user's cache.
+func assets(ctx context.Context, root string, log io.Writer) (map[string]string, error) {
+	cache, err := cacheDir(root)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lock(cache + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	paths := map[string]string{}
+	for _, tool := range tools {
+		given := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), tool.name)
+		if os.Getenv("KUBEBUILDER_ASSETS") != "" && isFile(given) {
+			paths[tool.name] = given
+			continue
+		}
+		paths[tool.name] = filepath.Join(cache, tool.name)
+		if isFile(paths[tool.name]) {
+			continue
+		}
+		ldflags := "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion
+		if err := build(ctx, filepath.Join(root, "hack", "tools"), tool.pkg, paths[tool.name], ldflags, log); err != nil {
+			return nil, err
+		}
+	}
+	return paths, nil
+}
+
+// build compiles a package. The result appears at once and whole, and says meanwhile that it is coming.
+func build(ctx context.Context, dir, pkg, out, ldflags string, log io.Writer) error {
+	name := filepath.Base(out)
+	start := time.Now()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		ticker := time.NewTicker(15 * time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				fmt.Fprintf(log, "  still building %s (%s)\n", name, time.Since(start).Round(time.Second))
+			}
+		}
+	}()
+	fmt.Fprintf(log, "building %s; the first time this takes up to some minutes\n", name)
+	partial := out + ".partial"
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", partial, "-ldflags", ldflags, pkg)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, output.String())
+	}
+	if err := os.Rename(partial, out); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "built %s in %s\n", name, time.Since(start).Round(time.Second))
+	return nil
+}
+
+func cacheDir(root string) (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache of the control plane: %w", err)
+	}
+	h := sha256.New()
+	for _, file := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(root, "hack", "tools", file))
+		if err != nil {
+			return "", err
+		}
+		h.Write(content)
+	}
+	key := hex.EncodeToString(h.Sum(nil))[:16]
+	dir := filepath.Join(base, "karo", "tools-"+runtime.GOOS+"-"+runtime.GOARCH+"-"+key)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// lock keeps two processes from building the same program.
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	return func() { file.Close() }, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// Root returns the directory of the repository.
+func Root() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("finding the repository: %w", err)
+	}
+	root := filepath.Dir(strings.TrimSpace(string(out)))
+	if !isFile(filepath.Join(root, "hack", "tools", "go.mod")) {
+		return "", fmt.Errorf("%s is not the repository of Karo", root)
+	}
+	return root, nil
+}

@@ -1,0 +1,562 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package karo
+
+import (
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"karo.io/karo/pkg/apis/nanotime"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// AlertReaction is a rule: which alerts of Alertmanager it answers, and which Jobs it then runs in its own namespace.
+type AlertReaction struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// Spec says which alerts the reaction answers and what it then does.
+	Spec AlertReactionSpec
+	// Status is what Karo observed of the reaction. Only Karo writes it.
+	Status AlertReactionStatus
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// AlertReactionList is a list of AlertReactions.
+type AlertReactionList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// Items are the reactions.
+	Items []AlertReaction
+}
+
+// AlertReactionSpec says which alerts a reaction answers and what it then does. An alert matches when its name and
+// every matcher do.
+type AlertReactionSpec struct {
+	// AlertName is the value that the label "alertname" of an alert must have, exactly. At least one of alertName and
+	// matchers is required. Example: "KubePodCrashLooping".
+	AlertName string
+	// Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they
+	// mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must
+	// match the whole value. Without an alertName, at least one of them must not match the empty string.
+	Matchers []Matcher
+	// Suspend stops the reaction from running anything: an alert that matches is recorded as a skipped Execution. When
+	// the reaction is resumed while an alert still fires, it runs at the next notification of it. Default: false.
+	Suspend bool
+	// Actions are the steps of the reaction. Each becomes one Job; all start at once.
+	Actions []Action
+	// Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only
+	// those that the action mounts.
+	Volumes []corev1.Volume
+}
+
+// MatchOperator relates the value of a label to the value of a Matcher. It is one of "=", "!=", "=~" and "!~".
+type MatchOperator string
+
+const (
+	// MatchEqual holds when the two values are the same.
+	MatchEqual MatchOperator = "="
+	// MatchNotEqual holds when the two values differ.
+	MatchNotEqual MatchOperator = "!="
+	// MatchRegexp holds when the matcher's value, as an anchored RE2 regular expression, matches.
+	MatchRegexp MatchOperator = "=~"
+	// MatchNotRegexp holds when the matcher's value, as an anchored RE2 regular expression, does not match.
+	MatchNotRegexp MatchOperator = "!~"
+)
+
+// Matcher is one condition on an alert.
+type Matcher struct {
+	// Name is the name of a label, or, behind the prefix "annotations.", that of an annotation.
+	// Examples: "severity", "annotations.runbook_url".
+	Name string
+	// Operator is one of "=", "!=", "=~" (regular expression) and "!~" (its negation). Default: "=".
+	Operator MatchOperator
+	// Value is what the label is compared with: a text or, for "=~" and "!~", an RE2 regular expression that must
+	// match the whole label value. May be empty.
+	Value string
+}
+
+// Action is one step of a reaction: a container that runs to its end, as a Job.
+type Action struct {
+	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters,
+	// digits and dashes. Example: "collect-logs".
+	Name string
+	// Image is the container image to run. Example: "busybox:1.37".
+	Image string
+	// Command replaces the entrypoint of the image; it is not run in a shell. Default: the image's own.
+	Command []string
+	// Args are the arguments of the command. Default: the image's own.
+	Args []string
+	// Env are the environment variables of the container: literal texts, values taken from the alert, or references
+	// that the kubelet resolves.
+	Env []EnvVar
+	// Resources are the compute resources of the container.
+	Resources corev1.ResourceRequirements
+	// VolumeMounts mount volumes of the reaction into the container.
+	VolumeMounts []corev1.VolumeMount
+	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default:
+	// the namespace's "default".
+	ServiceAccount string
+	// BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do
+	// harm.
+	BackoffLimit *int32
+	// ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600.
+	ActiveDeadlineSeconds *int64
+	// TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time
+	// starts to count once the end of the Job is stored in its Execution. Default: 3600.
+	TTLSecondsAfterFinished *int32
+}
+
+// EnvVar is one environment variable of an action. At most one of Literal, Expression and ValueFrom is set; with none
+// of them the value is the empty string.
+type EnvVar struct {
+	// Name is the name of the variable.
+	Name string
+	// Literal is a text that stands for itself, whatever it looks like.
+	Literal string
+	// Expression is "status", "labels.<name>" or "annotations.<name>", written in the place of a value. A reference
+	// written as such is ValueFrom.AlertRef: the two mean the same, and each reads back as it was written.
+	Expression string
+	// ValueFrom is a source of the value.
+	ValueFrom *EnvVarSource
+}
+
+// EnvVarSource is where the value of a variable comes from. Exactly one of its fields is set. All but alertRef are
+// handed to the pod as they are: Karo reads no Secret and no ConfigMap.
+type EnvVarSource struct {
+	// AlertRef takes the value from the alert.
+	AlertRef *AlertFieldSelector
+	// ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace.
+	ConfigMapKeyRef *corev1.ConfigMapKeySelector
+	// SecretKeyRef takes the value from a key of a Secret in the reaction's namespace.
+	SecretKeyRef *corev1.SecretKeySelector
+	// FieldRef takes the value from a field of the pod.
+	FieldRef *corev1.ObjectFieldSelector
+	// ResourceFieldRef takes the value from the container's resource limits or requests.
+	ResourceFieldRef *corev1.ResourceFieldSelector
+}
+
+// AlertFieldSelector names a part of an alert.
+type AlertFieldSelector struct {
+	// FieldPath is "." (the whole alert as JSON), "status", "startsAt", "endsAt", "generatorURL", "fingerprint",
+	// "labels.<name>" or "annotations.<name>".
+	FieldPath string
+}
+
+// AlertReactionStatus is what Karo observed of a reaction.
+type AlertReactionStatus struct {
+	// LastTriggered is when an alert last started a run of the reaction.
+	LastTriggered *metav1.Time
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// Execution is one run of a reaction for one occurrence of an alert. Karo creates it before it acknowledges the
+// notification, turns it into Jobs, and keeps how they ended.
+type Execution struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// Spec says what runs and for which alert. It never changes.
+	Spec ExecutionSpec
+	// Status is how far the run is and how it ended. Only Karo writes it.
+	Status ExecutionStatus
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ExecutionList is a list of Executions.
+type ExecutionList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// Items are the executions.
+	Items []Execution
+}
+
+// ExecutionSpec says what runs and for which alert.
+type ExecutionSpec struct {
+	// Reaction is the reaction that runs, as it stood when it was triggered.
+	Reaction ReactionReference
+	// Alert is the occurrence that triggered the run.
+	Alert AlertOccurrence
+	// Receiver is the name of the Alertmanager receiver that sent the notification.
+	Receiver string
+	// ReceivedAt is when Karo received the notification.
+	ReceivedAt *nanotime.Time
+	// Follows is the start of the run before this one, of an alert that was sent without startsAt. It is part of the
+	// identity of the run, in the place of startsAt.
+	Follows *nanotime.Time
+}
+
+// ReactionReference names a reaction in the same namespace as it was at one point.
+type ReactionReference struct {
+	// Name is the name of the AlertReaction.
+	Name string
+	// UID is the UID of the AlertReaction: one that is deleted and created again is another one.
+	UID types.UID
+	// Generation is the metadata.generation that the AlertReaction had.
+	Generation int64
+	// Revision is the name of the ReactionRevision that holds the spec of that generation.
+	Revision string
+}
+
+// AlertStatus is the status of an alert, in Alertmanager's words.
+type AlertStatus string
+
+const (
+	// AlertFiring is the status of an alert whose condition holds.
+	AlertFiring AlertStatus = "firing"
+	// AlertResolved is the status of an alert whose condition no longer holds.
+	AlertResolved AlertStatus = "resolved"
+)
+
+// AlertOccurrence is one episode of an alert, as Alertmanager sent it. Its texts are data from outside: show them
+// with care.
+type AlertOccurrence struct {
+	// Name is the label "alertname".
+	Name string
+	// Status is "firing" or "resolved".
+	Status AlertStatus
+	// Labels identify the alert.
+	Labels map[string]string
+	// Annotations describe the alert.
+	Annotations map[string]string
+	// StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say.
+	StartsAt *nanotime.Time
+	// EndsAt is when the occurrence ended. Absent while it lasts.
+	EndsAt *nanotime.Time
+	// GeneratorURL identifies what caused the alert.
+	GeneratorURL string
+	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits.
+	Fingerprint string
+}
+
+// Phase says how far an Execution or one of its actions is.
+type Phase string
+
+const (
+	// PhasePending means that not every Job has been created yet.
+	PhasePending Phase = "Pending"
+	// PhaseRunning means that the Jobs have been created and at least one has not ended.
+	PhaseRunning Phase = "Running"
+	// PhaseSucceeded means that every Job completed.
+	PhaseSucceeded Phase = "Succeeded"
+	// PhaseFailed means that everything has ended and at least one Job failed or could not be created.
+	PhaseFailed Phase = "Failed"
+	// PhaseSkipped means that nothing was run; status.reason says why.
+	PhaseSkipped Phase = "Skipped"
+)
+
+// ReasonSuspended is the reason of a skipped Execution whose reaction was suspended.
+const ReasonSuspended = "Suspended"
+
+const (
+	// ConditionFinished is True once nothing of the Execution will run any more, however it ended.
+	ConditionFinished = "Finished"
+	// ConditionComplete is True once every Job of the Execution completed.
+	ConditionComplete = "Complete"
+	// ConditionFailed is True once the Execution has failed.
+	ConditionFailed = "Failed"
+)
+
+// ExecutionStatus is how far a run is and how it ended.
+type ExecutionStatus struct {
+	// Phase is Pending, Running, Succeeded, Failed or Skipped.
+	Phase Phase
+	// Reason is a word that says why the Execution is in its phase, when the phase alone does not.
+	Reason string
+	// StartTime is when the first Job was created.
+	StartTime *metav1.Time
+	// CompletionTime is when the Execution ended.
+	CompletionTime *metav1.Time
+	// Actions are the actions of the reaction, in its order.
+	Actions []ActionStatus
+	// Conditions are Finished and, at its end, Complete or Failed.
+	Conditions []metav1.Condition
+}
+
+// ActionStatus is how far one action of an Execution is.
+type ActionStatus struct {
+	// Name is the name of the action.
+	Name string
+	// JobName is the name of its Job.
+	JobName string
+	// JobUID is the UID of its Job, once the Job was seen to exist. A Job that is gone after that is not created again.
+	JobUID types.UID
+	// Phase is Pending, Running, Succeeded or Failed.
+	Phase Phase
+	// Reason is a word that says why the action failed or still waits.
+	Reason string
+	// Message explains the reason, or holds the last log lines of a container that failed.
+	Message string
+	// ExitCode is the exit code of the container.
+	ExitCode *int32
+	// StartTime is when the Job was created.
+	StartTime *metav1.Time
+	// CompletionTime is when the Job ended.
+	CompletionTime *metav1.Time
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// Alert is what Karo remembers of one label set in one namespace: when it was last seen, and which reactions ran for
+// it. This memory is what keeps a notification that is sent again from running anything again; deleting it forgets.
+type Alert struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// Spec identifies the alert.
+	Spec AlertSpec
+	// Status is what Karo knows of the alert.
+	Status AlertMemory
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// AlertList is a list of Alerts.
+type AlertList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// Items are the alerts.
+	Items []Alert
+}
+
+// AlertSpec identifies an alert.
+type AlertSpec struct {
+	// Name is the label "alertname".
+	Name string
+	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits.
+	Fingerprint string
+	// Labels identify the alert.
+	Labels map[string]string
+}
+
+// AlertMemory is what Karo knows of an alert.
+type AlertMemory struct {
+	// Status is the status that the alert was last seen in: "firing" or "resolved".
+	Status AlertStatus
+	// StartsAt is when the occurrence last seen began. Absent when the sender did not say.
+	StartsAt *nanotime.Time
+	// LastSeen is when a notification last held the alert. It is written rarely, so it may be some minutes behind.
+	LastSeen *metav1.Time
+	// Reactions are the reactions that answered the alert.
+	Reactions []ReactionMemory
+}
+
+// ReactionMemory is what one reaction did about an alert.
+type ReactionMemory struct {
+	// UID is the UID of the AlertReaction.
+	UID types.UID
+	// Name is the name of the AlertReaction.
+	Name string
+	// Firing is the last run for the firing alert. An alert that began no later does not run again.
+	Firing *RunMemory
+	// Resolved is the last run for the resolved alert.
+	Resolved *RunMemory
+	// Skipped is why the reaction last did not run.
+	Skipped *SkipMemory
+}
+
+// RunMemory is the last run of a reaction for an alert.
+type RunMemory struct {
+	// StartsAt is the startsAt of the alert that ran. Absent when the sender did not say.
+	StartsAt *nanotime.Time
+	// ReceivedAt is when Karo received that alert.
+	ReceivedAt nanotime.Time
+	// Execution is the name of the Execution.
+	Execution string
+}
+
+// SkipMemory is why a reaction last did not run.
+type SkipMemory struct {
+	// Reason is a word that says why: Suspended.
+	Reason string
+	// Time is when that was.
+	Time metav1.Time
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ReactionRevision is the spec of an AlertReaction as it was at one generation, kept so that an Execution runs what
+// stood when it was triggered.
+type ReactionRevision struct {
+	metav1.TypeMeta
+	// Standard object metadata.
+	metav1.ObjectMeta
+
+	// Reaction is the reaction, and the generation of it, that the spec is of.
+	Reaction ReactionReference
+	// Spec is the spec as it was.
+	Spec AlertReactionSpec
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ReactionRevisionList is a list of ReactionRevisions.
+type ReactionRevisionList struct {
+	metav1.TypeMeta
+	// Standard list metadata.
+	metav1.ListMeta
+
+	// Items are the revisions.
+	Items []ReactionRevision
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// AlertNotification is the body of a POST to alerts/trigger and alerts/simulate: the webhook of Alertmanager, which
+// carries no apiVersion and no kind. Fields that are not named here are ignored.
+type AlertNotification struct {
+	metav1.TypeMeta
+	// NotificationBody is what Alertmanager sends.
+	NotificationBody
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ClusterAlertNotification is the body of a POST to clusteralerts/trigger and clusteralerts/simulate. It is an
+// AlertNotification for the reactions of all namespaces.
+type ClusterAlertNotification struct {
+	metav1.TypeMeta
+	// NotificationBody is what Alertmanager sends.
+	NotificationBody
+}
+
+// NotificationBody is the body of Alertmanager's webhook, as far as Karo reads it.
+// See https://prometheus.io/docs/alerting/latest/configuration/#webhook_config.
+type NotificationBody struct {
+	// Receiver is the name of the receiver that sends.
+	Receiver string
+	// Status is the status of the group. An alert without a status of its own has this one, else "firing".
+	Status AlertStatus
+	// TruncatedAlerts is how many alerts the sender left out because of its max_alerts.
+	TruncatedAlerts int64
+	// Alerts are the alerts of the group.
+	Alerts []NotificationAlert
+}
+
+// NotificationAlert is one alert of a notification.
+type NotificationAlert struct {
+	// Status is "firing" or "resolved". Default: the status of the group.
+	Status AlertStatus
+	// Labels identify the alert. At least one is required.
+	Labels map[string]string
+	// Annotations describe the alert.
+	Annotations map[string]string
+	// StartsAt is when the occurrence began.
+	StartsAt *nanotime.Time
+	// EndsAt is when the occurrence ended.
+	EndsAt *nanotime.Time
+	// GeneratorURL identifies what caused the alert.
+	GeneratorURL string
+	// Fingerprint is Alertmanager's hash of the labels. Default: computed.
+	Fingerprint string
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// AlertNotificationResult is the answer to a notification: what became of each alert of it.
+type AlertNotificationResult struct {
+	metav1.TypeMeta
+
+	// Created is how many Executions the notification created.
+	Created int32
+	// Known is how many runs did not start because they had run for this occurrence before.
+	Known int32
+	// Skipped is how many runs did not start for a reason that is not the alert's.
+	Skipped int32
+	// Unmatched is how many alerts no reaction matched.
+	Unmatched int32
+	// Refused is how many alerts, or runs, can never be stored.
+	Refused int32
+	// Alerts are the alerts of the notification, in its order.
+	Alerts []AlertResult
+}
+
+// AlertResult is what became of one alert of a notification.
+type AlertResult struct {
+	// Name is the label "alertname".
+	Name string
+	// Fingerprint is Alertmanager's hash of the labels.
+	Fingerprint string
+	// Status is "firing" or "resolved".
+	Status AlertStatus
+	// Outcome is Matched, Unmatched or Refused.
+	Outcome AlertOutcome
+	// Message says why, when the alert was not matched or refused.
+	Message string
+	// Reactions are the reactions that matched. In a simulation they are all that were asked.
+	Reactions []ReactionResult
+}
+
+// AlertOutcome is what became of an alert.
+type AlertOutcome string
+
+const (
+	// AlertMatched means that at least one reaction matched.
+	AlertMatched AlertOutcome = "Matched"
+	// AlertUnmatched means that no reaction matched.
+	AlertUnmatched AlertOutcome = "Unmatched"
+	// AlertRefused means that the alert can never be stored; the others of its notification are not affected.
+	AlertRefused AlertOutcome = "Refused"
+)
+
+// RunOutcome is what a reaction did about an alert.
+type RunOutcome string
+
+const (
+	// RunCreated means that an Execution was created; in a simulation, that it would be.
+	RunCreated RunOutcome = "Created"
+	// RunKnown means that the reaction has run for this occurrence, or for a later one, before.
+	RunKnown RunOutcome = "Known"
+	// RunSkipped means that an Execution was stored that runs nothing; the reason says why.
+	RunSkipped RunOutcome = "Skipped"
+	// RunRefused means that the Execution can never be stored; the message says why.
+	RunRefused RunOutcome = "Refused"
+	// RunUnmatched means, in a simulation, that the reaction does not match the alert.
+	RunUnmatched RunOutcome = "Unmatched"
+)
+
+// ReactionResult is what one reaction did about an alert.
+type ReactionResult struct {
+	// Namespace is the namespace of the reaction.
+	Namespace string
+	// Name is the name of the reaction.
+	Name string
+	// Outcome is Created, Known, Skipped, Refused or, in a simulation, Unmatched.
+	Outcome RunOutcome
+	// Execution is the name of the Execution.
+	Execution string
+	// Reason is a word that says why nothing runs.
+	Reason string
+	// Message explains the outcome.
+	Message string
+	// Matchers says, in a simulation, how each matcher answered.
+	Matchers []MatcherResult
+	// Jobs are, in a simulation, the Jobs that the Execution would become.
+	Jobs []batchv1.Job
+}
+
+// MatcherResult is how one matcher answered for an alert.
+type MatcherResult struct {
+	// Matcher is the matcher in Alertmanager's notation. Example: severity="critical".
+	Matcher string
+	// Value is the value that the alert has; empty when it lacks the label.
+	Value string
+	// Matches is whether the matcher holds.
+	Matches bool
+}

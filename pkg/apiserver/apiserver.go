@@ -1,0 +1,229 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+
+	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/executor"
+	"karo.io/karo/pkg/ingest"
+	"karo.io/karo/pkg/jobs"
+	"karo.io/karo/pkg/matching"
+	"karo.io/karo/pkg/memory"
+	"karo.io/karo/pkg/metrics"
+	karorest "karo.io/karo/pkg/registry/karo/rest"
+	"karo.io/karo/pkg/storecache"
+)
+
+// ExtraConfig is what Karo needs beside the configuration of every API server.
+type ExtraConfig struct {
+	// Namespace is where the lease of the executor is.
+	Namespace string
+	// Executor is whether this replica may execute.
+	Executor bool
+	// ExecutorWorkers is how many Executions are worked on at a time.
+	ExecutorWorkers int
+	// AlertMemory is how long an Alert is remembered after it was last seen.
+	AlertMemory time.Duration
+	// Identity is the name of this replica in the lease. Default: a random one.
+	Identity string
+}
+
+// Config is the configuration of a Server.
+type Config struct {
+	GenericConfig *genericapiserver.RecommendedConfig
+	ExtraConfig   ExtraConfig
+}
+
+type completedConfig struct {
+	generic genericapiserver.CompletedConfig
+	extra   *ExtraConfig
+	client  *rest.Config
+}
+
+// CompletedConfig can only be made by Config.Complete.
+type CompletedConfig struct {
+	*completedConfig
+}
+
+// Complete fills in what is not set and has a default.
+func (c *Config) Complete() CompletedConfig {
+	if c.ExtraConfig.Identity == "" {
+		c.ExtraConfig.Identity = string(uuid.NewUUID())
+	}
+	return CompletedConfig{&completedConfig{
+		generic: c.GenericConfig.Complete(),
+		extra:   &c.ExtraConfig,
+		client:  c.GenericConfig.ClientConfig,
+	}}
+}
+
+// Server is an API server with the executor beside it.
+type Server struct {
+	generic *genericapiserver.GenericAPIServer
+	caches  []*storecache.Informer
+	memory  *memory.Memory
+	leader  *leader
+}
+
+// New puts a Server together. It asks the cluster whether it may serve karo.io there.
+func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
+	// The executor creates Jobs as fast as the cluster takes them; the cluster's own fairness is the limit.
+	clientConfig := rest.CopyConfig(c.client)
+	clientConfig.QPS = -1
+	client, err := kubernetes.NewForConfig(clientConfig)
+	if err != nil {
+		return nil, fmt.Errorf("client of the cluster: %w", err)
+	}
+	if err := refuseCRDs(ctx, clientConfig); err != nil {
+		return nil, err
+	}
+	metrics.Register()
+
+	s := &Server{}
+	informers := c.generic.SharedInformerFactory.Core().V1().Namespaces()
+	namespaces := &namespaces{lister: informers.Lister(), client: client}
+	synced := []func() bool{informers.Informer().HasSynced}
+	// The handlers are made before the caches; none is called before the server runs.
+	ready := func() error { return c.ready(synced) }
+	chain := c.generic.BuildHandlerChainFunc
+	c.generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
+		return guardNotifications(chain(handler, config), ready)
+	}
+	if s.generic, err = c.generic.New("karo-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
+		return nil, fmt.Errorf("generic server: %w", err)
+	}
+
+	stores, err := karorest.NewStores(Scheme, c.generic.RESTOptionsGetter)
+	if err != nil {
+		return nil, err
+	}
+	reactions, err := storecache.New(c.generic.RESTOptionsGetter, stores.AlertReactions.AlertReaction.Store, matching.Indexers())
+	if err != nil {
+		return nil, err
+	}
+	executions, err := storecache.New(c.generic.RESTOptionsGetter, stores.Executions.Store, memory.ExecutionIndexers())
+	if err != nil {
+		return nil, err
+	}
+	alerts, err := storecache.New(c.generic.RESTOptionsGetter, stores.Alerts, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.caches = []*storecache.Informer{reactions, executions, alerts}
+	for _, cache := range s.caches {
+		synced = append(synced, cache.HasSynced)
+	}
+	index, err := matching.NewIndex(reactions)
+	if err != nil {
+		return nil, err
+	}
+	records := stores.Records()
+	s.memory = memory.New(alerts, executions, records, liveness{index, namespaces})
+	handler := &ingest.Ingest{
+		Index: index, Memory: s.memory, Caches: s.caches, Store: records, Namespaces: namespaces, RenderJobs: jobs.All,
+	}
+
+	group := genericapiserver.NewDefaultAPIGroupInfo(karo.GroupName, Scheme, metav1.ParameterCodec, Codecs)
+	group.NegotiatedSerializer = withoutProtobuf{Codecs}
+	group.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version] = stores.V1(handler)
+	if err := s.generic.InstallAPIGroup(&group); err != nil {
+		return nil, fmt.Errorf("installing the API group: %w", err)
+	}
+	if err := s.generic.AddReadyzChecks(healthz.NamedCheck("karo-caches", func(*http.Request) error { return ready() })); err != nil {
+		return nil, err
+	}
+
+	if c.extra.Executor {
+		s.leader = &leader{
+			client: client, namespace: c.extra.Namespace, identity: c.extra.Identity,
+			run: []func(context.Context) error{
+				executor.New(executions, records, client, c.extra.ExecutorWorkers).Run,
+				memory.NewKeeper(s.memory, records.ReleaseExecution).Run,
+				memory.NewSweeper(s.memory, records.DeleteAlert, c.extra.AlertMemory).Run,
+			},
+		}
+		// The executor stops, and the lease is free for another replica, while requests are still answered.
+		s.generic.AddPreShutdownHookOrDie("stop-executor", func() error { s.leader.stop(); return nil })
+	}
+	return s, nil
+}
+
+// ready says what the server still waits for before it can tell who sends a notification and what it triggers.
+func (c CompletedConfig) ready(synced []func() bool) error {
+	for _, s := range synced {
+		if !s() {
+			return errors.New("the caches are not loaded")
+		}
+	}
+	if header := c.generic.Authentication.RequestHeaderConfig; header != nil {
+		if _, ok := header.CAContentProvider.VerifyOptions(); !ok {
+			return errors.New("the request header CA is not loaded")
+		}
+	}
+	return nil
+}
+
+// Run serves until ctx ends, and then stops in order: the executor, the lease, requests, caches.
+func (s *Server) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	for _, cache := range s.caches {
+		running.Go(func() { cache.RunWithContext(background) })
+	}
+	running.Go(func() { s.memory.Run(background) })
+	defer func() {
+		stop()
+		running.Wait()
+		for _, cache := range s.caches {
+			cache.Close()
+		}
+	}()
+	if s.leader != nil {
+		s.leader.start(background, s.caches)
+	}
+	return s.generic.PrepareRun().RunWithContext(ctx)
+}
+
+// refuseCRDs fails when a CustomResourceDefinition holds the API group: the cluster would serve that in our place, or
+// the two would fight over the APIService.
+func refuseCRDs(ctx context.Context, config *rest.Config) error {
+	client, err := metadata.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("client of the cluster: %w", err)
+	}
+	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	list, err := client.Resource(crds).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("looking for CustomResourceDefinitions of %s: %w", karo.GroupName, err)
+	}
+	var found []string
+	for i := range list.Items {
+		if _, group, _ := strings.Cut(list.Items[i].Name, "."); group == karo.GroupName {
+			found = append(found, list.Items[i].Name)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the cluster has CustomResourceDefinitions of the API group %[1]s, which this server serves itself: %[2]s. "+
+		"Save their objects, then remove them: kubectl delete crd %[2]s", karo.GroupName, strings.Join(found, " "))
+}

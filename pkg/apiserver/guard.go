@@ -1,0 +1,52 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"net/http"
+	"regexp"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+
+	"karo.io/karo/pkg/apis/karo"
+)
+
+var notificationPath = regexp.MustCompile(`^/apis/karo\.io/[^/]+/(namespaces/[^/]+/alerts|clusteralerts)/(trigger|simulate)/?$`)
+
+// guardNotifications keeps notifications from being lost to an answer that Alertmanager does not repeat them after:
+// it repeats them after a status of 500 and above only.
+//
+// Until ready, a server that cannot tell yet who asks, or what there is, would answer 401 or 404. And 429, with which
+// every filter of an API server says that it is busy, would be taken for a refusal.
+func guardNotifications(handler http.Handler, ready func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !notificationPath.MatchString(req.URL.Path) {
+			handler.ServeHTTP(w, req)
+			return
+		}
+		if err := ready(); err != nil {
+			unavailable := apierrors.NewServiceUnavailable("not ready yet, try again: " + err.Error())
+			responsewriters.ErrorNegotiated(unavailable, Codecs, schema.GroupVersion{Group: karo.GroupName}, w, req)
+			return
+		}
+		handler.ServeHTTP(&busyWriter{ResponseWriter: w}, req)
+	})
+}
+
+// busyWriter answers 503 in the place of 429.
+type busyWriter struct {
+	http.ResponseWriter
+}
+
+func (w *busyWriter) WriteHeader(status int) {
+	if status == http.StatusTooManyRequests {
+		status = http.StatusServiceUnavailable
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController, and the filters of the generic server, reach the connection.
+func (w *busyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

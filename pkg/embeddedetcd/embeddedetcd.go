@@ -1,0 +1,96 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package embeddedetcd runs an etcd of one member inside the process, for installations of one replica.
+//
+// It listens on a unix socket in its own data directory only, which nobody but the user of the process may enter.
+package embeddedetcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+const (
+	// maxSocketPath is what fits the address of a unix socket on every system.
+	maxSocketPath = 100
+	// startTimeout bounds the replay of the log of a large store.
+	startTimeout = 5 * time.Minute
+)
+
+// Server is a running etcd.
+type Server struct {
+	etcd *embed.Etcd
+	// Endpoint is what a client of the etcd connects to.
+	Endpoint string
+}
+
+// Start runs an etcd on the data in dir, which it creates, until it is closed. quotaBytes is the size of the store at
+// which etcd refuses to grow. The call returns once the etcd answers, and fails when another process has the data.
+func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	socket := filepath.Join(dir, "etcd.sock")
+	if len(socket) >= maxSocketPath {
+		return nil, fmt.Errorf("data directory %s: the path of the socket in it has %d bytes, of %d that a socket may have", dir, len(socket), maxSocketPath-1)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // A directory needs its x bit.
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+
+	client := url.URL{Scheme: "unix", Path: socket}
+	cfg := embed.NewConfig()
+	cfg.Dir = filepath.Join(dir, "etcd")
+	cfg.Name = "karo"
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.ListenClientUrls = []url.URL{client}
+	cfg.AdvertiseClientUrls = []url.URL{client}
+	cfg.ListenPeerUrls = nil // There are no peers.
+	cfg.QuotaBackendBytes = quotaBytes
+	cfg.LogLevel = "warn"
+	cfg.EnableGRPCGateway = false
+
+	etcd, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd on %s: %w", dir, err)
+	}
+	s := &Server{etcd: etcd, Endpoint: client.String()}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	select {
+	case <-etcd.Server.ReadyNotify():
+		return s, nil
+	case err = <-etcd.Err():
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.Close()
+	return nil, fmt.Errorf("starting etcd on %s: %w", dir, err)
+}
+
+// Wait returns an error once the etcd has failed, or nil when ctx ends first.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case err := <-s.etcd.Err():
+		return fmt.Errorf("etcd failed: %w", err)
+	case <-s.etcd.Server.StopNotify():
+		return errors.New("etcd stopped")
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Close stops the etcd after its last write.
+func (s *Server) Close() { s.etcd.Close() }

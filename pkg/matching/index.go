@@ -1,0 +1,154 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package matching
+
+import (
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/tools/cache"
+
+	"karo.io/karo/pkg/apis/karo"
+)
+
+const (
+	byAlertName          = "alertName"
+	inClusterByAlertName = "inCluster"
+)
+
+// Indexers are the indexes that an Index needs on the informer of the reactions.
+func Indexers() cache.Indexers {
+	return cache.Indexers{
+		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
+		byAlertName: func(obj any) ([]string, error) {
+			reaction := obj.(*karo.AlertReaction)
+			return []string{reaction.Namespace + "/" + indexedName(&reaction.Spec)}, nil
+		},
+		inClusterByAlertName: func(obj any) ([]string, error) {
+			return []string{indexedName(&obj.(*karo.AlertReaction).Spec)}, nil
+		},
+	}
+}
+
+// indexedName returns the only alert name that a reaction can answer, or "" when it may answer several.
+func indexedName(spec *karo.AlertReactionSpec) string {
+	if spec.AlertName != "" {
+		return spec.AlertName
+	}
+	for _, m := range spec.Matchers {
+		if m.Name == alertNameLabel && m.Operator == karo.MatchEqual {
+			return m.Value
+		}
+	}
+	return ""
+}
+
+// Index finds the reactions that answer an alert without asking all of them.
+type Index struct {
+	reactions cache.Indexer
+	compiled  sync.Map // of types.UID to *compiledRules
+}
+
+type compiledRules struct {
+	generation int64
+	rules      *Rules
+}
+
+// NewIndex returns an Index over an informer that has Indexers.
+func NewIndex(informer cache.SharedIndexInformer) (*Index, error) {
+	index := &Index{reactions: informer.GetIndexer()}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		DeleteFunc: func(obj any) {
+			if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+				obj = tombstone.Obj
+			}
+			if reaction, ok := obj.(*karo.AlertReaction); ok {
+				index.compiled.Delete(reaction.UID)
+			}
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watching reactions: %w", err)
+	}
+	return index, nil
+}
+
+// Match returns the reactions of a namespace, or of all namespaces if it is "", that answer an alert. The reactions
+// are shared and must not be changed.
+func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) []*karo.AlertReaction {
+	var matched []*karo.AlertReaction
+	names := []string{alert.Labels[alertNameLabel]}
+	if names[0] != "" {
+		names = append(names, "")
+	}
+	for _, name := range names {
+		for _, reaction := range x.candidates(namespace, name) {
+			rules := x.Rules(reaction)
+			if reaction.DeletionTimestamp == nil && rules != nil && rules.Match(alert) {
+				matched = append(matched, reaction)
+			}
+		}
+	}
+	return matched
+}
+
+// All returns the reactions of a namespace, or of all namespaces if it is "".
+func (x *Index) All(namespace string) []*karo.AlertReaction {
+	if namespace == "" {
+		return typed(x.reactions.List())
+	}
+	objs, err := x.reactions.ByIndex(cache.NamespaceIndex, namespace)
+	if err != nil {
+		return nil // Only an index that does not exist is an error.
+	}
+	return typed(objs)
+}
+
+func (x *Index) candidates(namespace, alertName string) []*karo.AlertReaction {
+	index, key := byAlertName, namespace+"/"+alertName
+	if namespace == "" {
+		index, key = inClusterByAlertName, alertName
+	}
+	objs, err := x.reactions.ByIndex(index, key)
+	if err != nil {
+		return nil // Only an index that does not exist is an error.
+	}
+	return typed(objs)
+}
+
+// Rules returns the compiled conditions of a reaction, or nil for a stored one that no longer compiles: it harms no
+// other.
+func (x *Index) Rules(reaction *karo.AlertReaction) *Rules {
+	if c, ok := x.compiled.Load(reaction.UID); ok && c.(*compiledRules).generation == reaction.Generation {
+		return c.(*compiledRules).rules
+	}
+	rules, _ := Compile(&reaction.Spec, field.NewPath("spec"))
+	x.compiled.Store(reaction.UID, &compiledRules{generation: reaction.Generation, rules: rules})
+	return rules
+}
+
+// Reaction returns a reaction by name, or nil.
+func (x *Index) Reaction(namespace, name string) *karo.AlertReaction {
+	obj, exists, err := x.reactions.GetByKey(namespace + "/" + name)
+	if err != nil || !exists {
+		return nil
+	}
+	return obj.(*karo.AlertReaction)
+}
+
+// Exists reports whether the reaction with this name still is the one with this UID and is not being deleted.
+func (x *Index) Exists(namespace, name string, uid types.UID) bool {
+	reaction := x.Reaction(namespace, name)
+	return reaction != nil && reaction.UID == uid && reaction.DeletionTimestamp == nil
+}
+
+func typed(objs []any) []*karo.AlertReaction {
+	reactions := make([]*karo.AlertReaction, 0, len(objs))
+	for _, obj := range objs {
+		reactions = append(reactions, obj.(*karo.AlertReaction))
+	}
+	return reactions
+}

@@ -1,0 +1,153 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package memory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/apis/nanotime"
+)
+
+const (
+	// settle is how long the memory of an Execution must have been stored before the Execution may go: three times
+	// what the cache of any replica may lag.
+	settle = 30 * time.Second
+	// recheck is how long the Keeper waits for something that no event of an Execution tells.
+	recheck = time.Second
+)
+
+// HasFinalizer reports whether an Execution still carries the memory of its own run.
+func HasFinalizer(e *karo.Execution) bool {
+	return slices.Contains(e.Finalizers, Finalizer)
+}
+
+// Keeper lets go of Executions once their Alert remembers them. One replica runs it.
+type Keeper struct {
+	memory  *Memory
+	release func(ctx context.Context, e *karo.Execution) error
+	queue   workqueue.TypedRateLimitingInterface[string]
+	// covered holds since when the stored Alert has been seen to remember an Execution.
+	covered map[types.UID]time.Time
+}
+
+// NewKeeper returns a Keeper that calls release to remove the finalizer of an Execution.
+func NewKeeper(m *Memory, release func(ctx context.Context, e *karo.Execution) error) *Keeper {
+	return &Keeper{memory: m, release: release}
+}
+
+// Run works until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	k.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
+	k.covered = map[types.UID]time.Time{}
+	enqueue := func(obj any) {
+		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
+			k.queue.Add(key)
+		}
+	}
+	registration, err := k.memory.executions.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    enqueue,
+		UpdateFunc: func(_, obj any) { enqueue(obj) },
+	})
+	if err != nil {
+		return fmt.Errorf("watching executions: %w", err)
+	}
+	defer func() { _ = k.memory.executions.RemoveEventHandler(registration) }()
+
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		for k.next(ctx) {
+		}
+	})
+	<-ctx.Done()
+	k.queue.ShutDown()
+	worker.Wait()
+	return nil
+}
+
+func (k *Keeper) next(ctx context.Context) bool {
+	key, shutdown := k.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer k.queue.Done(key)
+	if err := k.sync(ctx, key); err != nil {
+		klog.FromContext(ctx).Error(err, "Releasing an execution failed; it will be tried again", "execution", key)
+		k.queue.AddRateLimited(key)
+		return true
+	}
+	k.queue.Forget(key)
+	return true
+}
+
+func (k *Keeper) sync(ctx context.Context, key string) error {
+	obj, exists, err := k.memory.executions.GetStore().GetByKey(key)
+	if err != nil || !exists {
+		return err
+	}
+	e := obj.(*karo.Execution)
+	if !HasFinalizer(e) {
+		delete(k.covered, e.UID)
+		return nil
+	}
+	live := k.memory.live
+	if !live.NamespaceLives(e.Namespace) || !live.ReactionLives(e.Namespace, e.Spec.Reaction.Name, e.Spec.Reaction.UID) {
+		// With the reaction its memory goes; nothing will ask for it again.
+		if e.DeletionTimestamp == nil {
+			k.queue.AddAfter(key, settle)
+			return nil
+		}
+		return k.letGo(ctx, e)
+	}
+	since, covered := k.covered[e.UID]
+	if !covered {
+		alertKey := KeyOf(e.Namespace, &e.Spec.Alert)
+		if !remembers(k.memory.stored(alertKey), e) {
+			k.memory.queue.Add(alertKey)
+			k.queue.AddAfter(key, recheck)
+			return nil
+		}
+		since = time.Now()
+		k.covered[e.UID] = since
+	}
+	if wait := settle - time.Since(since); wait > 0 {
+		if e.DeletionTimestamp != nil {
+			wait = min(wait, recheck) // The reaction or the namespace may go meanwhile.
+		}
+		k.queue.AddAfter(key, wait)
+		return nil
+	}
+	return k.letGo(ctx, e)
+}
+
+func (k *Keeper) letGo(ctx context.Context, e *karo.Execution) error {
+	if err := k.release(ctx, e); err != nil {
+		return err
+	}
+	delete(k.covered, e.UID)
+	return nil
+}
+
+// remembers reports whether an Alert holds the run of an Execution, or a later one.
+func remembers(alert *karo.Alert, e *karo.Execution) bool {
+	if alert == nil {
+		return false
+	}
+	for i := range alert.Status.Reactions {
+		if alert.Status.Reactions[i].UID == e.Spec.Reaction.UID {
+			last := *slot(&alert.Status.Reactions[i], e.Spec.Alert.Status)
+			return last != nil && !Later(RunOf(e), last, nanotime.New(time.Now()))
+		}
+	}
+	return false
+}

@@ -1,0 +1,95 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package alert
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+)
+
+const (
+	// maxBytes bounds the bodies that are in memory at a time, of all senders.
+	maxBytes = 4 * MaxBodyBytes
+	// maxSenderBytes bounds those of one sender, so that it cannot starve the others.
+	maxSenderBytes = maxBytes / 2
+	// minBytes is what a body counts at least, so that many small ones are bounded too.
+	minBytes = 64 << 10
+	// patience is how long a notification waits for its turn before its sender is told to try again.
+	patience = 5 * time.Second
+)
+
+// Limiter bounds the notifications that are handled at a time, by the size of their bodies.
+type Limiter struct {
+	all     *semaphore.Weighted
+	lock    sync.Mutex
+	senders map[string]*sender
+}
+
+type sender struct {
+	*semaphore.Weighted
+	users int
+}
+
+// NewLimiter returns a Limiter for all notifications of this process.
+func NewLimiter() *Limiter {
+	return &Limiter{all: semaphore.NewWeighted(maxBytes), senders: map[string]*sender{}}
+}
+
+// acquire waits for the turn of a request. The error, when there is none in time, makes the sender try again.
+func (l *Limiter) acquire(ctx context.Context, req *http.Request) (release func(), err error) {
+	size := min(max(req.ContentLength, minBytes), MaxBodyBytes)
+	if req.ContentLength < 0 {
+		size = MaxBodyBytes
+	}
+	name := ""
+	if user, ok := genericapirequest.UserFrom(ctx); ok {
+		name = user.GetName()
+	}
+	from := l.enter(name)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	// The sender's own share comes first: while one waits for it, no one else waits for it.
+	if err := from.Acquire(ctx, size); err != nil {
+		l.leave(name)
+		return nil, apierrors.NewServiceUnavailable("too many notifications of this sender at once, try again")
+	}
+	if err := l.all.Acquire(ctx, size); err != nil {
+		from.Release(size)
+		l.leave(name)
+		return nil, apierrors.NewServiceUnavailable("too many notifications at once, try again")
+	}
+	return func() {
+		l.all.Release(size)
+		from.Release(size)
+		l.leave(name)
+	}, nil
+}
+
+func (l *Limiter) enter(name string) *sender {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	s := l.senders[name]
+	if s == nil {
+		s = &sender{Weighted: semaphore.NewWeighted(maxSenderBytes)}
+		l.senders[name] = s
+	}
+	s.users++
+	return s
+}
+
+func (l *Limiter) leave(name string) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if s := l.senders[name]; s != nil {
+		if s.users--; s.users == 0 {
+			delete(l.senders, name)
+		}
+	}
+}

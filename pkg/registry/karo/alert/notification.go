@@ -1,0 +1,119 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package alert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/notification"
+)
+
+const (
+	// Trigger is the name that Alertmanager posts to.
+	Trigger = "trigger"
+	// Simulate is the name that answers like Trigger and stores nothing.
+	Simulate = "simulate"
+
+	// MaxBodyBytes is the size of the largest notification.
+	MaxBodyBytes = 64 << 20
+)
+
+// Handler takes notifications for a namespace or, if that is "", for all. Errors are those of the API.
+type Handler interface {
+	Trigger(ctx context.Context, namespace string, n *notification.Notification) (*karo.AlertNotificationResult, error)
+	Simulate(ctx context.Context, namespace string, n *notification.Notification) (*karo.AlertNotificationResult, error)
+}
+
+// NotificationREST takes notifications. It reads the body as a stream, which a rest.Creater could not, and so is not
+// bound to the size that an object may have.
+type NotificationREST struct {
+	Handler Handler
+	// Limiter bounds what is in memory at a time.
+	Limiter *Limiter
+	// Resource is what a name that is neither Trigger nor Simulate is not found in.
+	Resource string
+}
+
+// ConnectMethods implements rest.Connecter.
+func (*NotificationREST) ConnectMethods() []string { return []string{http.MethodPost} }
+
+// NewConnectOptions implements rest.Connecter. There are no options.
+func (*NotificationREST) NewConnectOptions() (runtime.Object, bool, string) { return nil, false, "" }
+
+// Connect implements rest.Connecter.
+func (r *NotificationREST) Connect(ctx context.Context, name string, _ runtime.Object, responder rest.Responder) (http.Handler, error) {
+	handle := r.Handler.Trigger
+	switch name {
+	case Trigger:
+	case Simulate:
+		handle = r.Handler.Simulate
+	default:
+		return nil, apierrors.NewMethodNotSupported(karo.Resource(r.Resource), "create")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		release, err := r.Limiter.acquire(ctx, req)
+		if err != nil {
+			responder.Error(err)
+			return
+		}
+		defer release()
+		n, err := notification.Decode(http.MaxBytesReader(w, req.Body, MaxBodyBytes))
+		if err != nil {
+			responder.Error(bodyError(err))
+			return
+		}
+		result, err := handle(ctx, genericapirequest.NamespaceValue(ctx), n)
+		if err != nil {
+			responder.Error(err)
+			return
+		}
+		responder.Object(http.StatusOK, result)
+	}), nil
+}
+
+// bodyError says what is wrong with a body. What the body is not at fault for may be tried again.
+func bodyError(err error) error {
+	var tooLarge *http.MaxBytesError
+	var syntax *notification.SyntaxError
+	switch {
+	case errors.As(err, &tooLarge):
+		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("a notification has at most %d bytes", tooLarge.Limit))
+	case errors.As(err, &syntax):
+		return apierrors.NewBadRequest(err.Error())
+	default:
+		return apierrors.NewServiceUnavailable(fmt.Sprintf("reading the notification failed, try again: %v", err))
+	}
+}
+
+// ClusterREST takes notifications for the reactions of all namespaces.
+type ClusterREST struct {
+	*NotificationREST
+}
+
+var _ interface {
+	rest.Connecter
+	rest.Scoper
+	rest.SingularNameProvider
+} = (*ClusterREST)(nil)
+
+// New implements rest.Storage.
+func (*ClusterREST) New() runtime.Object { return &karo.ClusterAlertNotification{} }
+
+// Destroy implements rest.Storage.
+func (*ClusterREST) Destroy() {}
+
+// NamespaceScoped implements rest.Scoper.
+func (*ClusterREST) NamespaceScoped() bool { return false }
+
+// GetSingularName implements rest.SingularNameProvider.
+func (*ClusterREST) GetSingularName() string { return "clusteralert" }

@@ -1,0 +1,119 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package execution is the registry of Executions.
+package execution
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/karo/validation"
+)
+
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+var _ interface {
+	rest.RESTCreateStrategy
+	rest.RESTUpdateStrategy
+	rest.RESTDeleteStrategy
+	rest.ResetFieldsStrategy
+} = strategy{}
+
+func (strategy) NamespaceScoped() bool { return true }
+
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fieldpath.NewSet(fieldpath.MakePathOrDie("status")),
+	}
+}
+
+// PrepareForCreate leaves the status alone: only Karo itself creates Executions, and one that is skipped is stored
+// with its end.
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	obj.(*karo.Execution).Generation = 1
+}
+
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*karo.Execution).Status = old.(*karo.Execution).Status
+}
+
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.Execution(obj.(*karo.Execution))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ExecutionUpdate(obj.(*karo.Execution), old.(*karo.Execution))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+func (strategy) AllowCreateOnUpdate(context.Context) bool      { return false }
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+func (strategy) Canonicalize(runtime.Object)                   {}
+
+type statusStrategy struct {
+	strategy
+}
+
+func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fieldpath.NewSet(
+			fieldpath.MakePathOrDie("spec"),
+			fieldpath.MakePathOrDie("metadata", "labels"),
+			fieldpath.MakePathOrDie("metadata", "annotations"),
+			fieldpath.MakePathOrDie("metadata", "finalizers"),
+			fieldpath.MakePathOrDie("metadata", "ownerReferences"),
+		),
+	}
+}
+
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	execution, stored := obj.(*karo.Execution), old.(*karo.Execution)
+	execution.Spec = stored.Spec
+	metav1.ResetObjectMetaForStatus(execution, stored)
+}
+
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ExecutionStatusUpdate(obj.(*karo.Execution), old.(*karo.Execution))
+}
+
+// toSelectableFields returns the fields that a field selector may name; v1.SelectableFields lists them.
+func toSelectableFields(e *karo.Execution) fields.Set {
+	return generic.AddObjectMetaFieldsSet(fields.Set{
+		v1.FieldReactionName:       e.Spec.Reaction.Name,
+		v1.FieldExecutionAlertName: e.Spec.Alert.Name,
+		v1.FieldFingerprint:        e.Spec.Alert.Fingerprint,
+		v1.FieldPhase:              string(e.Status.Phase),
+	}, &e.ObjectMeta, true)
+}
+
+func getAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
+	e, ok := obj.(*karo.Execution)
+	if !ok {
+		return nil, nil, fmt.Errorf("%T is no Execution", obj)
+	}
+	return e.Labels, toSelectableFields(e), nil
+}
+
+func match(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
+	return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: getAttrs}
+}

@@ -1,0 +1,102 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package storecache keeps informers that are fed by storage itself instead of by requests to the API, and that know
+// how fresh they are.
+//
+// Whether an alert has run before must not be answered from a cache that may be arbitrarily old. A watch through the
+// API gives no bound: its bookmarks come once a minute. A watch on etcd can be asked for its progress at any time.
+package storecache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Informer is a shared informer over all objects of one resource, in the internal version. Objects from it are shared
+// and must not be changed.
+type Informer struct {
+	cache.SharedIndexInformer
+	raw      storage.Interface
+	destroy  func()
+	resource string
+}
+
+// New returns an informer over the objects of a store. It does nothing until it is run.
+func New(optsGetter generic.RESTOptionsGetter, store *registry.Store, indexers cache.Indexers) (*Informer, error) {
+	resource := store.DefaultQualifiedResource
+	opts, err := optsGetter.GetRESTOptions(resource, store.NewFunc())
+	if err != nil {
+		return nil, fmt.Errorf("storage options of %s: %w", resource, err)
+	}
+	raw, destroy, err := generic.NewRawStorage(opts.StorageConfig, store.NewFunc, store.NewListFunc, "/"+opts.ResourcePrefix)
+	if err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", resource, err)
+	}
+	root := store.KeyRootFunc(context.Background())
+	everything := storage.ListOptions{Predicate: storage.Everything, Recursive: true}
+	lw := directListWatch{&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+			list := store.NewListFunc()
+			return list, raw.GetList(ctx, root, everything, list)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			opts := everything
+			opts.ResourceVersion = options.ResourceVersion
+			opts.ProgressNotify = true
+			return raw.Watch(ctx, root, opts)
+		},
+	}}
+	return &Informer{
+		SharedIndexInformer: cache.NewSharedIndexInformer(lw, store.NewFunc(), 0, indexers),
+		raw:                 raw,
+		destroy:             destroy,
+		resource:            resource.String(),
+	}, nil
+}
+
+// directListWatch tells the reflector to list and then watch: etcd streams no initial events.
+type directListWatch struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported is the name under which client-go asks.
+func (directListWatch) IsWatchListSemanticsUnSupported() bool { return true }
+
+// Close releases the connection to etcd, after the informer has stopped.
+func (i *Informer) Close() { i.destroy() }
+
+// Fresh returns once the informer has applied everything that was stored before the call, or an error when ctx ends
+// first.
+func (i *Informer) Fresh(ctx context.Context) error {
+	want, err := i.raw.GetCurrentResourceVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("asking etcd for its revision: %w", err)
+	}
+	err = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		if i.Reached(want) {
+			return true, nil
+		}
+		// The answer arrives in the watch itself, behind every event it stands for.
+		return false, i.raw.RequestWatchProgress(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("cache of %s is behind revision %d: %w", i.resource, want, err)
+	}
+	return nil
+}
+
+// Reached reports whether the informer has applied everything up to a resource version.
+func (i *Informer) Reached(resourceVersion uint64) bool {
+	have, err := strconv.ParseUint(i.GetStore().LastStoreSyncResourceVersion(), 10, 64)
+	return err == nil && have >= resourceVersion
+}
