@@ -109,7 +109,7 @@ func prepare(ctx context.Context, cluster *localcluster.Cluster) (*localcluster.
 		return nil, err
 	}
 	path := "/apis/karo.io/v1/namespaces/" + namespace + "/alerts/trigger"
-	return cluster.StartAlertmanager(ctx, "alertmanager", cluster.AlertmanagerConfig(path, token, 30*time.Second))
+	return cluster.StartAlertmanager(ctx, "alertmanager", cluster.AlertmanagerConfig(path, token, 30*time.Second, time.Hour))
 }
 
 // succeeded waits until the one Execution has ended well.

@@ -34,13 +34,13 @@ type Alert struct {
 
 // AlertmanagerConfig returns a configuration whose one receiver posts to a path of the kube-apiserver with the token
 // in a file.
-func (c *Cluster) AlertmanagerConfig(path, tokenFile string, groupInterval time.Duration) string {
+func (c *Cluster) AlertmanagerConfig(path, tokenFile string, groupInterval, repeatInterval time.Duration) string {
 	return fmt.Sprintf(`route:
   receiver: karo
   group_by: [alertname]
   group_wait: 100ms
   group_interval: %[1]s
-  repeat_interval: 1h
+  repeat_interval: %[6]s
 receivers:
   - name: karo
     webhook_configs:
@@ -53,7 +53,7 @@ receivers:
             credentials_file: %[4]s
           tls_config:
             ca_file: %[5]s
-`, groupInterval, c.URL(), path, tokenFile, c.CAFile)
+`, groupInterval, c.URL(), path, tokenFile, c.CAFile, repeatInterval)
 }
 
 // WriteToken writes a token of a ServiceAccount, which it creates if need be, to a file.
@@ -86,20 +86,17 @@ func (c *Cluster) StartAlertmanager(ctx context.Context, name, config string) (*
 func (a *Alertmanager) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	p, err := start(a.dir(), "alertmanager", a.cluster.assets["alertmanager"], nil,
+	var err error
+	a.process, err = a.cluster.start(a.name, "alertmanager", nil,
 		"--config.file="+filepath.Join(a.dir(), "alertmanager.yml"), "--storage.path="+a.dir(),
 		"--web.listen-address="+loopback(a.port), "--cluster.listen-address=")
 	if err != nil {
 		return err
 	}
-	a.cluster.lock.Lock()
-	a.cluster.processes = append(a.cluster.processes, p)
-	a.cluster.lock.Unlock()
-	a.process = p
-	return p.await(ctx, func(ctx context.Context) error { return answers(ctx, a.URL()+"/-/ready") })
+	return a.process.await(ctx, func(ctx context.Context) error { return answers(ctx, http.DefaultClient, a.URL()+"/-/ready") })
 }
 
-func (a *Alertmanager) dir() string { return filepath.Join(a.cluster.Dir, a.name) }
+func (a *Alertmanager) dir() string { return filepath.Join(a.cluster.Dir, a.name+".data") }
 
 // Process returns the program as it runs now.
 func (a *Alertmanager) Process() *Process { return a.process }

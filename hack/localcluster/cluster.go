@@ -60,10 +60,16 @@ type Cluster struct {
 	// CAFile is the certificate authority of the kube-apiserver.
 	CAFile string
 
+	// EtcdURL is the address of the control plane's etcd.
+	EtcdURL string
+
 	assets map[string]string
 	ca     *authority
 	port   int
 	log    io.Writer
+
+	karoCA      *authority
+	karoServing pair
 
 	lock      sync.Mutex
 	processes []*Process
@@ -106,7 +112,7 @@ func (c *Cluster) Stop() {
 	defer c.lock.Unlock()
 	// First what was started last. Karo and Alertmanager may want to write; the control plane has nothing to lose.
 	for _, p := range slices.Backward(c.processes) {
-		if p.Name == "karo-apiserver" || p.Name == "alertmanager" {
+		if p.program == "karo-apiserver" || p.program == "alertmanager" {
 			p.Stop()
 		} else {
 			p.Kill()
@@ -116,11 +122,13 @@ func (c *Cluster) Stop() {
 	_ = os.RemoveAll(c.Dir)
 }
 
-func (c *Cluster) start(name string, env []string, args ...string) (*Process, error) {
-	p, err := start(c.Dir, name, c.assets[name], env, args...)
+// start runs a program under a name, which its log has.
+func (c *Cluster) start(name, program string, env []string, args ...string) (*Process, error) {
+	p, err := start(c.Dir, name, c.assets[program], env, args...)
 	if err != nil {
 		return nil, err
 	}
+	p.program = program
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	c.processes = append(c.processes, p)
@@ -161,21 +169,22 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 
-	etcdURL, peerURL := "http://"+loopback(ports[1]), "http://"+loopback(ports[2])
-	etcd, err := c.start("etcd", nil,
+	c.EtcdURL = "http://" + loopback(ports[1])
+	peerURL := "http://" + loopback(ports[2])
+	etcd, err := c.start("etcd", "etcd", nil,
 		"--name=default", "--data-dir="+filepath.Join(c.Dir, "etcd"),
-		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
+		"--listen-client-urls="+c.EtcdURL, "--advertise-client-urls="+c.EtcdURL,
 		"--listen-peer-urls="+peerURL, "--initial-advertise-peer-urls="+peerURL, "--initial-cluster=default="+peerURL,
 		"--unsafe-no-fsync", "--log-level=warn")
 	if err != nil {
 		return err
 	}
-	if err := etcd.await(ctx, func(ctx context.Context) error { return answers(ctx, etcdURL+"/health") }); err != nil {
+	if err := etcd.await(ctx, func(ctx context.Context) error { return answers(ctx, http.DefaultClient, c.EtcdURL+"/health") }); err != nil {
 		return err
 	}
 
-	apiserver, err := c.start("kube-apiserver", nil,
-		"--etcd-servers="+etcdURL,
+	apiserver, err := c.start("kube-apiserver", "kube-apiserver", nil,
+		"--etcd-servers="+c.EtcdURL,
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
 		"--secure-port="+strconv.Itoa(c.port),
 		"--tls-cert-file="+serving.cert, "--tls-private-key-file="+serving.key,
@@ -212,7 +221,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.start("kube-controller-manager", nil,
+	if _, err := c.start("kube-controller-manager", "kube-controller-manager", nil,
 		"--kubeconfig="+controllers, "--authentication-kubeconfig="+controllers, "--authorization-kubeconfig="+controllers,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[3]),
 		"--use-service-account-credentials", "--leader-elect=false",
@@ -223,7 +232,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.start("kube-scheduler", nil,
+	if _, err := c.start("kube-scheduler", "kube-scheduler", nil,
 		"--kubeconfig="+scheduler, "--authentication-kubeconfig="+scheduler, "--authorization-kubeconfig="+scheduler,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[4]), "--leader-elect=false"); err != nil {
 		return err
@@ -232,7 +241,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err := os.WriteFile(stages, kwokStages, 0o600); err != nil {
 		return err
 	}
-	_, err = c.start("kwok", nil, "--kubeconfig="+c.Kubeconfig, "--config="+stages, "--manage-all-nodes",
+	_, err = c.start("kwok", "kwok", nil, "--kubeconfig="+c.Kubeconfig, "--config="+stages, "--manage-all-nodes",
 		"--node-lease-duration-seconds=40", "--server-address="+loopback(ports[5]))
 	return err
 }
@@ -329,12 +338,12 @@ func (c *Cluster) Token(ctx context.Context, namespace, name string) (string, er
 }
 
 // answers reports whether a URL answers 200.
-func answers(ctx context.Context, url string) error {
+func answers(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -6,15 +6,14 @@ package localcluster
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 )
@@ -27,64 +26,89 @@ var tokenRequest = &authenticationv1.TokenRequest{
 	Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(24 * time.Hour / time.Second))},
 }
 
-// Karo is a karo-apiserver registered with the cluster.
+// Karo is a karo-apiserver beside the cluster.
 type Karo struct {
 	cluster *Cluster
+	name    string
 	args    []string
 	port    int
 	process *Process
 }
 
-// StartKaro builds karo-apiserver, gives it its rights, starts it and registers it. It returns once the API is served.
-// Further flags may be given.
-func (c *Cluster) StartKaro(ctx context.Context, flags ...string) (*Karo, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout+10*time.Minute) // The build may take a while.
-	defer cancel()
-	c.assets["karo-apiserver"] = filepath.Join(c.Dir, "karo-apiserver")
-	if err := build(ctx, c.Root, "./cmd/apiserver", c.assets["karo-apiserver"], "", c.log); err != nil {
-		return nil, err
-	}
-	if _, err := c.Kubectl(ctx, "", "apply", "-f", filepath.Join(c.Root, "artifacts", "deploy", "namespace.yaml"),
-		"-f", filepath.Join(c.Root, "artifacts", "deploy", "rbac.yaml")); err != nil {
-		return nil, err
-	}
-	token, err := c.Token(ctx, KaroNamespace, "karo")
+// StartKaro starts a karo-apiserver with an embedded etcd and registers it. It returns once the API is served.
+func (c *Cluster) StartKaro(ctx context.Context) (*Karo, error) {
+	k, err := c.NewKaro(ctx, "karo-apiserver")
 	if err != nil {
 		return nil, err
 	}
-	kubeconfig, err := c.writeKubeconfig("karo", clientcmdapi.AuthInfo{Token: token})
-	if err != nil {
-		return nil, err
-	}
-	ca, err := newAuthority(c.Dir, "karo-ca")
-	if err != nil {
-		return nil, err
-	}
-	serving, err := ca.serving("karo", "karo."+KaroNamespace+".svc")
-	if err != nil {
-		return nil, err
-	}
-	k := &Karo{cluster: c}
-	if k.port, err = freePort(); err != nil {
-		return nil, err
-	}
-	k.args = append([]string{
-		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(k.port),
-		"--tls-cert-file=" + serving.cert, "--tls-private-key-file=" + serving.key,
-		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
-		"--namespace=" + KaroNamespace, "--data-dir=" + filepath.Join(c.Dir, "karo"),
-	}, flags...)
 	if err := k.Start(ctx); err != nil {
 		return nil, err
 	}
-	bundle, err := os.ReadFile(ca.file())
+	return k, k.register(ctx)
+}
+
+// NewKaro prepares a karo-apiserver of its own name, port and data. Further flags may be given.
+func (c *Cluster) NewKaro(ctx context.Context, name string, flags ...string) (*Karo, error) {
+	if err := c.installKaro(ctx); err != nil {
+		return nil, err
+	}
+	k := &Karo{cluster: c, name: name}
+	var err error
+	if k.port, err = freePort(); err != nil {
+		return nil, err
+	}
+	kubeconfig := filepath.Join(c.Dir, "karo.kubeconfig")
+	k.args = append([]string{
+		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(k.port),
+		"--tls-cert-file=" + c.karoServing.cert, "--tls-private-key-file=" + c.karoServing.key,
+		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
+		"--namespace=" + KaroNamespace, "--data-dir=" + filepath.Join(c.Dir, name),
+	}, flags...)
+	return k, nil
+}
+
+// installKaro builds karo-apiserver and gives it its rights and certificates, once.
+func (c *Cluster) installKaro(ctx context.Context) error {
+	if c.karoCA != nil {
+		return nil
+	}
+	binary := filepath.Join(c.Dir, "bin-karo-apiserver")
+	if err := build(ctx, c.Root, "./cmd/apiserver", binary, "", c.log); err != nil {
+		return err
+	}
+	c.assets["karo-apiserver"] = binary
+	deploy := filepath.Join(c.Root, "artifacts", "deploy")
+	if _, err := c.Kubectl(ctx, "", "apply", "-f", filepath.Join(deploy, "namespace.yaml"), "-f", filepath.Join(deploy, "rbac.yaml")); err != nil {
+		return err
+	}
+	token, err := c.Token(ctx, KaroNamespace, "karo")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := c.Kubectl(ctx, registration(k.port, bundle), "apply", "-f", "-"); err != nil {
-		return nil, err
+	if _, err := c.writeKubeconfig("karo", clientcmdapi.AuthInfo{Token: token}); err != nil {
+		return err
 	}
-	return k, k.Available(ctx)
+	ca, err := newAuthority(c.Dir, "karo-ca")
+	if err != nil {
+		return err
+	}
+	if c.karoServing, err = ca.serving("karo", "karo."+KaroNamespace+".svc"); err != nil {
+		return err
+	}
+	c.karoCA = ca
+	return nil
+}
+
+// register tells the kube-apiserver of a karo-apiserver, and returns once its API is served.
+func (k *Karo) register(ctx context.Context) error {
+	bundle, err := os.ReadFile(k.cluster.karoCA.file())
+	if err != nil {
+		return err
+	}
+	if _, err := k.cluster.Kubectl(ctx, registration(k.port, bundle), "apply", "-f", "-"); err != nil {
+		return err
+	}
+	return k.Available(ctx)
 }
 
 // registration returns the objects through which the kube-apiserver finds a server outside the cluster.
@@ -120,12 +144,22 @@ spec:
 func (k *Karo) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	p, err := k.cluster.start("karo-apiserver", nil, k.args...)
+	if err := k.Launch(); err != nil {
+		return err
+	}
+	client, err := trusting(k.cluster.karoCA.file())
 	if err != nil {
 		return err
 	}
-	k.process = p
-	return p.await(ctx, func(ctx context.Context) error { return k.ready(ctx) })
+	defer client.CloseIdleConnections()
+	return k.process.await(ctx, func(ctx context.Context) error { return answers(ctx, client, k.URL()+"/readyz") })
+}
+
+// Launch starts karo-apiserver and waits for nothing.
+func (k *Karo) Launch() error {
+	var err error
+	k.process, err = k.cluster.start(k.name, "karo-apiserver", nil, k.args...)
+	return err
 }
 
 // Process returns the program as it runs now.
@@ -134,36 +168,20 @@ func (k *Karo) Process() *Process { return k.process }
 // URL returns the address of karo-apiserver itself.
 func (k *Karo) URL() string { return "https://" + loopback(k.port) }
 
+// Config returns the credentials of an administrator for karo-apiserver itself.
+func (k *Karo) Config() *rest.Config {
+	config := rest.CopyConfig(k.cluster.Config)
+	config.Host = k.URL()
+	config.CAFile = k.cluster.karoCA.file()
+	return config
+}
+
 // Available returns once the kube-apiserver serves the API.
 func (k *Karo) Available(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	return k.cluster.Until(ctx, "karo.io to be served", func(ctx context.Context) error {
 		client := k.cluster.Client.Discovery().RESTClient()
 		return client.Get().AbsPath("/apis/karo.io/v1/alertreactions").Do(ctx).Error()
 	})
-}
-
-func (k *Karo) ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.URL()+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	client, err := k.HTTPClient()
-	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New("karo-apiserver answers " + resp.Status)
-	}
-	return nil
-}
-
-// HTTPClient returns a client without credentials that trusts karo-apiserver itself.
-func (k *Karo) HTTPClient() (*http.Client, error) {
-	return trusting(filepath.Join(k.cluster.Dir, "karo-ca.crt"))
 }

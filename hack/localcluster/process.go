@@ -27,9 +27,10 @@ type Process struct {
 	// LogFile holds what the program prints.
 	LogFile string
 
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error
+	program string
+	cmd     *exec.Cmd
+	done    chan struct{}
+	err     error
 }
 
 // spawn starts programs from one thread that lives as long as this process: the kernel kills a child together with the

@@ -1,0 +1,47 @@
+# Copyright 2026 The Karo Authors
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Binaries are static; only the race detector of the unit tests needs cgo.
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## Show what there is
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/karo-apiserver
+	go build -trimpath -ldflags "-s -w" -o bin/karo-apiserver ./cmd/apiserver
+
+.PHONY: run
+run: ## Start a cluster with Karo, send one alert, and stay up (first time: about 10 minutes of compiling)
+	go run ./hack/demo -stay
+
+.PHONY: demo
+demo: ## The same, but end once the Job of the alert has completed
+	go run ./hack/demo
+
+.PHONY: test
+test: test-unit test-integration ## Run all tests
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no cluster, with the race detector
+	CGO_ENABLED=1 KUBE_CACHE_MUTATION_DETECTOR=true go test -race ./cmd/... ./pkg/...
+
+.PHONY: test-integration
+test-integration: ## Run the tests against a real control plane with a real Alertmanager
+	go test -count=1 -timeout=40m -v ./test/integration/...
+
+.PHONY: verify
+verify: ## Check format, lint and generated code
+	hack/verify-format.sh
+	hack/verify-codegen.sh
+	hack/verify-lint.sh
+
+.PHONY: update
+update: ## Mend what verify finds
+	hack/update-codegen.sh
+	hack/update-format.sh
+	hack/update-lint.sh

@@ -1,0 +1,248 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/nanotime"
+)
+
+// patience bounds every wait for something that must come.
+const patience = 90 * time.Second
+
+var notName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// newNamespace creates a namespace for a test, with a ServiceAccount "sender" that may trigger in it.
+func newNamespace(t *testing.T) string {
+	t.Helper()
+	name := strings.Trim(notName.ReplaceAllString(strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), "-"), "-")
+	name = fmt.Sprintf("%.40s-%d", name, time.Now().UnixNano()%100000)
+	_, err := cluster.Client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatalf("creating namespace %s: %v", name, err)
+	}
+	t.Cleanup(func() {
+		_ = cluster.Client.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{})
+	})
+	kubectl(t, "", "create", "serviceaccount", "sender", "-n", name)
+	kubectl(t, "", "create", "role", "sender", "-n", name, "--verb=create", "--resource=alerts.karo.io", "--resource-name=trigger")
+	kubectl(t, "", "create", "rolebinding", "sender", "-n", name, "--role=sender", "--serviceaccount="+name+":sender")
+	return name
+}
+
+// kubectl runs the control plane's kubectl as the administrator, and fails the test when that fails.
+func kubectl(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	out, err := cluster.Kubectl(t.Context(), stdin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// eventually waits until check returns nil.
+func eventually(t *testing.T, what string, check func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := cluster.Until(ctx, what, check); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newReaction creates a reaction to an alert with one action for each image.
+func newReaction(t *testing.T, namespace, name, alertName string, images ...string) *v1.AlertReaction {
+	t.Helper()
+	reaction := &v1.AlertReaction{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1.AlertReactionSpec{AlertName: alertName},
+	}
+	for i, image := range images {
+		reaction.Spec.Actions = append(reaction.Spec.Actions, v1.Action{Name: fmt.Sprintf("action-%d", i), Image: image})
+	}
+	return createReaction(t, namespace, reaction)
+}
+
+func createReaction(t *testing.T, namespace string, reaction *v1.AlertReaction) *v1.AlertReaction {
+	t.Helper()
+	created, err := client.KaroV1().AlertReactions(namespace).Create(t.Context(), reaction, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatalf("creating reaction %s: %v", reaction.Name, err)
+	}
+	return created
+}
+
+// sender is a ServiceAccount that posts notifications through the kube-apiserver.
+type sender struct {
+	http *http.Client
+	host string
+}
+
+func newSender(t *testing.T, namespace, account string) *sender {
+	t.Helper()
+	token, err := cluster.Token(t.Context(), namespace, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := rest.AnonymousClientConfig(cluster.Config)
+	config.BearerToken = token
+	return newHTTP(t, config)
+}
+
+func newHTTP(t *testing.T, config *rest.Config) *sender {
+	t.Helper()
+	h, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.CloseIdleConnections)
+	return &sender{http: h, host: config.Host}
+}
+
+// post sends a body and returns the status and the body of the answer.
+func (s *sender) post(t *testing.T, path string, body io.Reader) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.host+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := s.http.Do(req)
+	if err != nil {
+		t.Fatalf("posting to %s: %v", path, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("reading the answer of %s: %v", path, err)
+	}
+	return resp.StatusCode, answer
+}
+
+// trigger sends a notification of some alerts, and fails the test unless it is acknowledged.
+func (s *sender) trigger(t *testing.T, namespace string, alerts ...v1.NotificationAlert) *v1.AlertNotificationResult {
+	t.Helper()
+	return s.notify(t, triggerPath(namespace), alerts...)
+}
+
+func (s *sender) notify(t *testing.T, path string, alerts ...v1.NotificationAlert) *v1.AlertNotificationResult {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"version": "4", "status": "firing", "receiver": "karo", "alerts": alerts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.acknowledged(t, path, body)
+}
+
+func (s *sender) acknowledged(t *testing.T, path string, body []byte) *v1.AlertNotificationResult {
+	t.Helper()
+	status, answer := s.post(t, path, bytes.NewReader(body))
+	if status != http.StatusOK {
+		t.Fatalf("%s answers %d: %s", path, status, answer)
+	}
+	var result v1.AlertNotificationResult
+	if err := json.Unmarshal(answer, &result); err != nil {
+		t.Fatalf("answer of %s: %v\n%s", path, err, answer)
+	}
+	if result.Kind != "AlertNotificationResult" || result.APIVersion != "karo.io/v1" {
+		t.Fatalf("the answer is a %s of %s", result.Kind, result.APIVersion)
+	}
+	return &result
+}
+
+func triggerPath(namespace string) string {
+	return "/apis/karo.io/v1/namespaces/" + namespace + "/alerts/trigger"
+}
+
+// firing returns an alert with some more labels, given as name and value in turn.
+func firing(name string, startsAt time.Time, labels ...string) v1.NotificationAlert {
+	alert := v1.NotificationAlert{Status: v1.AlertFiring, Labels: map[string]string{"alertname": name}}
+	for i := 0; i < len(labels); i += 2 {
+		alert.Labels[labels[i]] = labels[i+1]
+	}
+	if !startsAt.IsZero() {
+		at := nanotime.New(startsAt)
+		alert.StartsAt = &at
+	}
+	return alert
+}
+
+// executions lists the Executions of a namespace.
+func executions(ctx context.Context, namespace string) ([]v1.Execution, error) {
+	list, err := client.KaroV1().Executions(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+// jobs lists the Jobs of a namespace.
+func jobs(ctx context.Context, namespace string) ([]batchv1.Job, error) {
+	list, err := cluster.Client.BatchV1().Jobs(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+// waitFinished waits until there are exactly n Executions and each is in a phase.
+func waitFinished(t *testing.T, namespace string, n int, phase v1.Phase) []v1.Execution {
+	t.Helper()
+	var items []v1.Execution
+	eventually(t, fmt.Sprintf("%d executions to be %s", n, phase), func(ctx context.Context) error {
+		var err error
+		if items, err = executions(ctx, namespace); err != nil {
+			return err
+		}
+		if len(items) != n {
+			return fmt.Errorf("there are %d executions", len(items))
+		}
+		for i := range items {
+			if items[i].Status.Phase != phase {
+				return fmt.Errorf("execution %s: %+v", items[i].Name, items[i].Status)
+			}
+		}
+		return nil
+	})
+	return items
+}
+
+// expectJobs fails the test unless there are exactly n Jobs.
+func expectJobs(t *testing.T, namespace string, n int) []batchv1.Job {
+	t.Helper()
+	items, err := jobs(t.Context(), namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(items) != n {
+		t.Fatalf("there are %d jobs, not %d", len(items), n)
+	}
+	return items
+}
+
+// expectCounts fails the test unless a notification had these outcomes.
+func expectCounts(t *testing.T, r *v1.AlertNotificationResult, created, known, unmatched, refused int32) {
+	t.Helper()
+	if r.Created != created || r.Known != known || r.Unmatched != unmatched || r.Refused != refused {
+		text, _ := json.MarshalIndent(r, "", " ")
+		t.Fatalf("created %d, known %d, unmatched %d, refused %d; want %d, %d, %d, %d\n%s",
+			r.Created, r.Known, r.Unmatched, r.Refused, created, known, unmatched, refused, text)
+	}
+}
