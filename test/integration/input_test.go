@@ -178,7 +178,7 @@ func TestBadReactions(t *testing.T) {
 		"duplicate": {`{alertName: A, actions: [{name: a, image: b}, {name: a, image: c}]}`, []string{"spec.actions[1].name: Duplicate value"}},
 		"mount":     {`{alertName: A, actions: [{name: a, image: b, volumeMounts: [{name: v, mountPath: /v}]}]}`, []string{"spec.actions[0].volumeMounts[0].name: Not found"}},
 		"several":   {`{matchers: [{name: a, value: ""}], actions: [{name: A_, image: ""}]}`, []string{"spec.matchers", "spec.actions[0].name", "spec.actions[0].image: Required"}},
-		"nothing":   {`{}`, []string{"spec.alertName: Required", "spec.actions: Required"}},
+		"nothing":   {`{actions: []}`, []string{"spec.alertName: Required", "spec.actions: Required"}},
 		"unknown":   {`{alertName: A, actions: [{name: a, image: b, imagee: c}]}`, []string{`unknown field "spec.actions[0].imagee"`}},
 	} {
 		t.Run(name, func(t *testing.T) {

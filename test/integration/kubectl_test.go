@@ -73,6 +73,8 @@ func TestKubectlOnReactions(t *testing.T) {
 	expect(t, in("", "get", "ar", "r", "-o", "jsonpath={.metadata.generation} {.spec.actions[0].image}"), "2 busybox:2")
 
 	// Server-side apply merges actions by name, and tells of conflicts.
+	in("", "delete", "ar", "r")
+	expect(t, in(manifest, "apply", "--server-side", "--field-manager=one", "-f", "-"), "serverside-applied")
 	serverSide := strings.Replace(manifest, "name: act\n", "name: second\n", 1)
 	expect(t, in(serverSide, "apply", "--server-side", "--field-manager=other", "-f", "-"), "serverside-applied")
 	expect(t, in("", "get", "ar", "r", "-o", "jsonpath={.spec.actions[*].name}"), "act", "second")
