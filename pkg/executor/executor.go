@@ -35,7 +35,7 @@ const (
 	minRetry = 100 * time.Millisecond
 	maxRetry = 30 * time.Second
 	// coalesce is how long the triggers of a reaction are gathered before its status is written.
-	coalesce = 2 * time.Second
+	coalesce = 500 * time.Millisecond
 )
 
 // Store keeps what the executor observes.
