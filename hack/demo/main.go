@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,8 +30,10 @@ func main() {
 	stay := flag.Bool("stay", false, "keep the cluster until interrupted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Stdout, *stay); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+	err := run(ctx, os.Stdout, *stay)
+	interrupted := ctx.Err() != nil
+	stop()
+	if err != nil && !interrupted {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}

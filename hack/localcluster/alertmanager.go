@@ -87,7 +87,7 @@ func (a *Alertmanager) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var err error
-	a.process, err = a.cluster.start(a.name, "alertmanager", nil,
+	a.process, err = a.cluster.start(a.name, "alertmanager",
 		"--config.file="+filepath.Join(a.dir(), "alertmanager.yml"), "--storage.path="+a.dir(),
 		"--web.listen-address="+loopback(a.port), "--cluster.listen-address=")
 	if err != nil {

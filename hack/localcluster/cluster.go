@@ -123,8 +123,8 @@ func (c *Cluster) Stop() {
 }
 
 // start runs a program under a name, which its log has.
-func (c *Cluster) start(name, program string, env []string, args ...string) (*Process, error) {
-	p, err := start(c.Dir, name, c.assets[program], env, args...)
+func (c *Cluster) start(name, program string, args ...string) (*Process, error) {
+	p, err := start(c.Dir, name, c.assets[program], args...)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 
 	c.EtcdURL = "http://" + loopback(ports[1])
 	peerURL := "http://" + loopback(ports[2])
-	etcd, err := c.start("etcd", "etcd", nil,
+	etcd, err := c.start("etcd", "etcd",
 		"--name=default", "--data-dir="+filepath.Join(c.Dir, "etcd"),
 		"--listen-client-urls="+c.EtcdURL, "--advertise-client-urls="+c.EtcdURL,
 		"--listen-peer-urls="+peerURL, "--initial-advertise-peer-urls="+peerURL, "--initial-cluster=default="+peerURL,
@@ -183,7 +183,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		return err
 	}
 
-	apiserver, err := c.start("kube-apiserver", "kube-apiserver", nil,
+	apiserver, err := c.start("kube-apiserver", "kube-apiserver",
 		"--etcd-servers="+c.EtcdURL,
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
 		"--secure-port="+strconv.Itoa(c.port),
@@ -221,7 +221,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.start("kube-controller-manager", "kube-controller-manager", nil,
+	if _, err := c.start("kube-controller-manager", "kube-controller-manager",
 		"--kubeconfig="+controllers, "--authentication-kubeconfig="+controllers, "--authorization-kubeconfig="+controllers,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[3]),
 		"--use-service-account-credentials", "--leader-elect=false",
@@ -232,7 +232,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.start("kube-scheduler", "kube-scheduler", nil,
+	if _, err := c.start("kube-scheduler", "kube-scheduler",
 		"--kubeconfig="+scheduler, "--authentication-kubeconfig="+scheduler, "--authorization-kubeconfig="+scheduler,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[4]), "--leader-elect=false"); err != nil {
 		return err
@@ -241,7 +241,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	if err := os.WriteFile(stages, kwokStages, 0o600); err != nil {
 		return err
 	}
-	_, err = c.start("kwok", "kwok", nil, "--kubeconfig="+c.Kubeconfig, "--config="+stages, "--manage-all-nodes",
+	_, err = c.start("kwok", "kwok", "--kubeconfig="+c.Kubeconfig, "--config="+stages, "--manage-all-nodes",
 		"--node-lease-duration-seconds=40", "--server-address="+loopback(ports[5]))
 	return err
 }

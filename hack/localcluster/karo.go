@@ -158,7 +158,7 @@ func (k *Karo) Start(ctx context.Context) error {
 // Launch starts karo-apiserver and waits for nothing.
 func (k *Karo) Launch() error {
 	var err error
-	k.process, err = k.cluster.start(k.name, "karo-apiserver", nil, k.args...)
+	k.process, err = k.cluster.start(k.name, "karo-apiserver", k.args...)
 	return err
 }
 

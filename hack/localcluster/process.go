@@ -47,14 +47,13 @@ var spawn = sync.OnceValue(func() chan<- func() {
 })
 
 // start runs a program, with its output in a file of the same name.
-func start(dir, name, path string, env []string, args ...string) (*Process, error) {
+func start(dir, name, path string, args ...string) (*Process, error) {
 	p := &Process{Name: name, LogFile: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	p.cmd = exec.Command(path, args...)
-	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = childAttributes()
 	started := make(chan error)

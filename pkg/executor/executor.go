@@ -9,6 +9,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -129,7 +130,7 @@ func process[T comparable](ctx context.Context, queue workqueue.TypedRateLimitin
 		switch err := sync(ctx, key); {
 		case err == nil:
 			queue.Forget(key)
-		case apierrors.IsConflict(err), ctx.Err() != nil:
+		case errors.Is(err, errWaiting), apierrors.IsConflict(err), ctx.Err() != nil:
 			queue.AddRateLimited(key)
 		default:
 			klog.FromContext(ctx).Error(err, "Will be tried again", kind, key)

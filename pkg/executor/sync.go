@@ -385,4 +385,3 @@ func failures(status *karo.ExecutionStatus) string {
 	}
 	return "failed actions: " + strings.Join(failed, ", ")
 }
-

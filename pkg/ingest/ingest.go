@@ -19,7 +19,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -330,7 +329,7 @@ func newExecution(n *notification.Notification, alert *karo.AlertOccurrence, rea
 			Reaction:   referenceTo(reaction),
 			Alert:      *alert,
 			Receiver:   n.Receiver,
-			ReceivedAt: ptr.To(received),
+			ReceivedAt: new(received),
 		},
 		Status: karo.ExecutionStatus{Phase: karo.PhasePending},
 	}
@@ -355,7 +354,7 @@ func ownerReference(reaction *karo.AlertReaction) metav1.OwnerReference {
 		Kind:       "AlertReaction",
 		Name:       reaction.Name,
 		UID:        reaction.UID,
-		Controller: ptr.To(true),
+		Controller: new(true),
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -61,7 +60,7 @@ func Build(e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action)
 				Kind:       "Execution",
 				Name:       e.Name,
 				UID:        e.UID,
-				Controller: ptr.To(true),
+				Controller: new(true),
 			}},
 		},
 		Spec: batchv1.JobSpec{

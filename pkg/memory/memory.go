@@ -334,7 +334,7 @@ func (m *Memory) merge(unwritten *news, alert *karo.Alert) bool {
 		moved := status.Status != s.occurrence.Status || !ptr.Equal(status.StartsAt, s.occurrence.StartsAt)
 		if status.LastSeen == nil || moved || s.at.Sub(status.LastSeen.Time) > rarely {
 			status.Status, status.StartsAt = s.occurrence.Status, s.occurrence.StartsAt
-			status.LastSeen = ptr.To(metav1.NewTime(s.at))
+			status.LastSeen = new(metav1.NewTime(s.at))
 			changed = true
 		}
 	}

@@ -108,8 +108,8 @@ func Job(e *karo.Execution, action string) string {
 	h := sha256.New()
 	write(h, string(e.UID))
 	write(h, action)
-	reaction := e.Spec.Reaction.Name
-	return join(reaction[:min(len(reaction), max(prefixLength-1-len(action), prefixLength/2))]+"-"+action, h)
+	reaction := cut(e.Spec.Reaction.Name, max(prefixLength-1-len(action), prefixLength/2))
+	return join(reaction+"-"+action, h)
 }
 
 // write adds a text with its length in front, so that no two sequences of texts hash alike.
@@ -128,10 +128,13 @@ func writeLabels(h hash.Hash, labels map[string]string) {
 
 func join(prefix string, h hash.Hash) string {
 	digest := strings.ToLower(encoding.EncodeToString(h.Sum(nil)))[:digestLength]
-	prefix = prefix[:min(len(prefix), prefixLength)]
-	// A cut may leave a dot or a dash at the end, and a dot before a dash is no valid name.
-	prefix = strings.TrimRight(prefix, ".-")
-	return prefix + "-" + digest
+	return cut(prefix, prefixLength) + "-" + digest
+}
+
+// cut shortens what becomes the beginning of a name, with a dash behind it. A cut may leave a dot or a dash at the
+// end, and a dot before a dash is no valid name.
+func cut(s string, length int) string {
+	return strings.TrimRight(s[:min(len(s), length)], ".-")
 }
 
 var notSubdomain = regexp.MustCompile(`[^a-z0-9.-]+|\.+-*|-+\.+`)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -52,6 +53,7 @@ func (e *SyntaxError) Error() string {
 // Decode reads a notification. The error is a *SyntaxError when the body is at fault, else the reader's own.
 func Decode(r io.Reader) (*Notification, error) {
 	d := &decoder{json: json.NewDecoder(r)}
+	d.json.UseNumber() // Else a number that no float64 can hold would be an error of neither the body nor the reader.
 	if err := d.notification(); err != nil {
 		return nil, err
 	}
@@ -158,8 +160,7 @@ func (d *decoder) delim(want json.Delim, name string) error {
 
 func (d *decoder) value(name string, into any) error {
 	if err := d.json.Decode(into); err != nil {
-		var typeErr *json.UnmarshalTypeError
-		if errors.As(err, &typeErr) {
+		if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			return &SyntaxError{Offset: d.json.InputOffset(), Reason: fmt.Sprintf("%s: unexpected %s", name, typeErr.Value)}
 		}
 		return d.fail(err)
@@ -171,10 +172,9 @@ func (d *decoder) value(name string, into any) error {
 func (d *decoder) fail(err error) error {
 	var syntax *json.SyntaxError
 	switch {
+	case errors.Is(err, io.EOF) && d.json.InputOffset() == 0:
+		return &SyntaxError{Reason: "the body is empty"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		if d.json.InputOffset() == 0 {
-			return &SyntaxError{Reason: "the body is empty"}
-		}
 		return &SyntaxError{Offset: d.json.InputOffset(), Reason: "the body ends in the middle of the notification"}
 	case errors.As(err, &syntax):
 		return &SyntaxError{Offset: d.json.InputOffset(), Reason: syntax.Error()}
@@ -242,14 +242,18 @@ func identity(raw json.RawMessage) karo.AlertOccurrence {
 }
 
 func alertError(path *field.Path, err error) error {
-	var typeErr *json.UnmarshalTypeError
-	if errors.As(err, &typeErr) {
+	if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		for child := range strings.SplitSeq(typeErr.Field, ".") {
 			if child != "" {
 				path = path.Child(child)
 			}
 		}
-		return field.TypeInvalid(path, typeErr.Value, "must be of type "+typeErr.Type.String())
+		// The library names the types of Go, which the sender does not know.
+		want := "a string"
+		if kind := typeErr.Type.Kind(); kind == reflect.Struct || kind == reflect.Map {
+			want = "an object"
+		}
+		return field.TypeInvalid(path, typeErr.Value, "must be "+want)
 	}
 	return field.Invalid(path, field.OmitValueType{}, err.Error())
 }

@@ -179,7 +179,7 @@ func expectRuns(t *testing.T, namespace string, n int) {
 func TestOccurrences(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "disk-full", "DiskFull", "busybox")
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	began := time.Now().Add(-time.Hour).UTC().Round(0)
 
 	expectCounts(t, s.trigger(t, namespace, firing("DiskFull", began)), 1, 0, 0, 0)
@@ -228,7 +228,7 @@ func TestOccurrences(t *testing.T) {
 func TestSenderRights(t *testing.T) {
 	namespace, other := newNamespace(t), newNamespace(t)
 	body := `{"alerts":[{"labels":{"alertname":"X"}}]}`
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	for path, want := range map[string]int{
 		triggerPath(namespace):                   http.StatusOK,
 		triggerPath(other):                       http.StatusForbidden,
@@ -281,7 +281,7 @@ func TestAnswer(t *testing.T) {
 	if _, err := client.KaroV1().AlertReactions(namespace).Update(t.Context(), suspended, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	resolved := firing("A", time.Now())
 	resolved.Status = v1.AlertResolved
 	result := s.trigger(t, namespace, firing("A", time.Now(), "severity", "critical"), firing("B", time.Now()), resolved)
@@ -326,7 +326,7 @@ func TestClusterAlerts(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = cluster.Kubectl(context.Background(), "", "delete", "clusterrole,clusterrolebinding", one)
 	})
-	s := newSender(t, one, "sender")
+	s := newSender(t, one)
 	path := "/apis/karo.io/v1/clusteralerts/trigger"
 	expectCounts(t, s.notify(t, path, firing("ClusterWide", time.Now())), 2, 0, 0, 0)
 	waitFinished(t, one, 1, v1.PhaseSucceeded)

@@ -55,7 +55,7 @@ func TestKillBeforeTheJob(t *testing.T) {
 		}
 		return err
 	})
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	began := time.Now()
 	expectCounts(t, s.trigger(t, namespace, firing("A", began)), 1, 0, 0, 0)
 	karo.Process().Kill()
@@ -96,10 +96,10 @@ func TestOutageLongerThanTheTTL(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "r"},
 		Spec: v1.AlertReactionSpec{
 			AlertName: "A",
-			Actions:   []v1.Action{{Name: "act", Image: "localcluster/hang", TTLSecondsAfterFinished: ptr.To(int32(1))}},
+			Actions:   []v1.Action{{Name: "act", Image: "localcluster/hang", TTLSecondsAfterFinished: new(int32(1))}},
 		},
 	})
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	began := time.Now()
 	expectCounts(t, s.trigger(t, namespace, firing("A", began)), 1, 0, 0, 0)
 	running := waitFinished(t, namespace, 1, v1.PhaseRunning)[0]
@@ -164,7 +164,7 @@ func TestFailures(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "Fails", "busybox", "localcluster/fail")
 	newReaction(t, namespace, "h", "Hangs", "localcluster/hang")
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	s.trigger(t, namespace, firing("Fails", time.Now()))
 	failed := waitFinished(t, namespace, 1, v1.PhaseFailed)[0]
 	good, bad := failed.Status.Actions[0], failed.Status.Actions[1]
@@ -207,7 +207,7 @@ func TestFailures(t *testing.T) {
 func TestForeignJob(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "localcluster/hang")
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	s.trigger(t, namespace, firing("A", time.Now()))
 	running := waitFinished(t, namespace, 1, v1.PhaseRunning)[0]
 	name := running.Status.Actions[0].JobName

@@ -95,9 +95,9 @@ type sender struct {
 	host string
 }
 
-func newSender(t *testing.T, namespace, account string) *sender {
+func newSender(t *testing.T, namespace string) *sender {
 	t.Helper()
-	token, err := cluster.Token(t.Context(), namespace, account)
+	token, err := cluster.Token(t.Context(), namespace, "sender")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 func TestMalformedNotifications(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "busybox")
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	for name, test := range map[string]struct {
 		body   string
 		status int
@@ -55,7 +55,7 @@ func TestMalformedNotifications(t *testing.T) {
 // A body over the limit is refused without being read to its end.
 func TestBodyOverTheLimit(t *testing.T) {
 	namespace := newNamespace(t)
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	const limit = 64 << 20
 	body := io.MultiReader(strings.NewReader(`{"alerts":[],"filler":"`), io.LimitReader(fill{}, limit+1), strings.NewReader(`"}`))
 	status, answer := s.post(t, triggerPath(namespace), body)
@@ -75,7 +75,7 @@ func (fill) Read(p []byte) (int, error) {
 func TestBadAlertsBesideGoodOnes(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "busybox")
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	huge := fmt.Sprintf(`{"labels":{"alertname":"A","huge":%q}}`, strings.Repeat("x", 600<<10))
 	body := `{"alerts":[` + strings.Join([]string{
 		`{"labels":{"alertname":"A","n":"1"}}`,
@@ -119,7 +119,7 @@ func TestHostileLabels(t *testing.T) {
 			},
 		}}},
 	})
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	values := map[string]string{
 		"10-kb":      strings.Repeat("0123456789", 1<<10),
 		"quotes":     `"it's" ` + "`x`",
@@ -127,7 +127,7 @@ func TestHostileLabels(t *testing.T) {
 		"nul":        "a\x00b",
 		"expand":     "$(VALUE)",
 		"expand-two": "$$(VALUE) $$$(VALUE) $",
-		"emoji":      "🔥 ‏rtl",
+		"emoji":      "🔥 \u200frtl",
 		"empty":      "",
 	}
 	var alerts []v1.NotificationAlert

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,7 +115,7 @@ func TestKubectlOnExecutions(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = watch.Process.Kill(); _ = watch.Wait() })
 
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	name := s.trigger(t, namespace, firing("A", time.Now(), "instance", "db-1")).Alerts[0].Reactions[0].Execution
 	expect(t, kubectl(t, "", "wait", "execution/"+name, "-n", namespace, "--for=condition=Finished", "--timeout=60s"), "condition met")
 	lines := bufio.NewScanner(pipe)
@@ -187,7 +188,7 @@ func TestKubectlDiscovery(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = req.Body.Close()
-		if req.StatusCode != 200 {
+		if req.StatusCode != http.StatusOK {
 			t.Errorf("%s answers %s", path, req.Status)
 		}
 	}
@@ -197,7 +198,7 @@ func TestKubectlDiscovery(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "busybox")
-	newSender(t, namespace, "sender").trigger(t, namespace, firing("A", time.Now()))
+	newSender(t, namespace).trigger(t, namespace, firing("A", time.Now()))
 	waitFinished(t, namespace, 1, v1.PhaseSucceeded)
 	h := newHTTP(t, karo.Config())
 	resp, err := h.http.Get(h.host + "/metrics")
@@ -217,7 +218,7 @@ func TestMetrics(t *testing.T) {
 func TestDeletingAReactionCascades(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "localcluster/hang", "busybox")
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	s.trigger(t, namespace, firing("A", time.Now()), firing("A", time.Now(), "n", "2"))
 	waitFinished(t, namespace, 2, v1.PhaseRunning)
 	kubectl(t, "", "delete", "alertreaction", "r", "-n", namespace)
@@ -234,7 +235,7 @@ func TestDeletingAReactionCascades(t *testing.T) {
 func TestDeletingANamespace(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "localcluster/hang", "busybox")
-	s := newSender(t, namespace, "sender")
+	s := newSender(t, namespace)
 	s.trigger(t, namespace, firing("A", time.Now()))
 	waitFinished(t, namespace, 1, v1.PhaseRunning)
 	eventually(t, "the alert to be written", func(ctx context.Context) error {

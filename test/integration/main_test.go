@@ -27,8 +27,8 @@ var (
 
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	code, err := run(ctx, m)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		code = 1

@@ -7,7 +7,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
+
+func init() {
+	// The machinery compares whole objects, when a field is immutable or an update may change nothing, and panics at
+	// the unexported fields of time.Time unless it is told how to compare the type that holds it.
+	utilruntime.Must(equality.Semantic.AddFunc(func(a, b Time) bool { return a.Equal(b.Time) }))
+}
 
 // Time is an instant to the nanosecond. Its JSON form is an RFC 3339 string in UTC with as many fractional digits as
 // the instant has; the zero Time is null.

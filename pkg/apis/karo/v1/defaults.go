@@ -5,7 +5,6 @@ package v1
 
 import (
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 )
 
 // The defaults of an action; see the fields for why they are what they are.
@@ -29,12 +28,12 @@ func SetDefaults_Matcher(m *Matcher) { //nolint:revive // The generator finds de
 // SetDefaults_Action fills in the limits of the Job.
 func SetDefaults_Action(a *Action) { //nolint:revive // The generator finds defaulting functions by this name.
 	if a.BackoffLimit == nil {
-		a.BackoffLimit = ptr.To(DefaultBackoffLimit)
+		a.BackoffLimit = new(DefaultBackoffLimit)
 	}
 	if a.ActiveDeadlineSeconds == nil {
-		a.ActiveDeadlineSeconds = ptr.To(DefaultActiveDeadlineSeconds)
+		a.ActiveDeadlineSeconds = new(DefaultActiveDeadlineSeconds)
 	}
 	if a.TTLSecondsAfterFinished == nil {
-		a.TTLSecondsAfterFinished = ptr.To(DefaultTTLSecondsAfterFinished)
+		a.TTLSecondsAfterFinished = new(DefaultTTLSecondsAfterFinished)
 	}
 }

@@ -1,0 +1,73 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+
+	"karo.io/karo/pkg/apis/karo/install"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+)
+
+func TestDefaults(t *testing.T) {
+	scheme := runtime.NewScheme()
+	install.Install(scheme)
+	for name, tc := range map[string]struct{ given, want v1.AlertReactionSpec }{
+		"nothing is made up": {
+			given: v1.AlertReactionSpec{},
+			want:  v1.AlertReactionSpec{},
+		},
+		"what is missing is filled in": {
+			given: v1.AlertReactionSpec{
+				Matchers: []v1.Matcher{{Name: "severity", Value: "critical"}},
+				Actions:  []v1.Action{{Name: "a", Image: "busybox"}},
+				Volumes:  []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{}}}},
+			},
+			want: v1.AlertReactionSpec{
+				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchEqual, Value: "critical"}},
+				Actions: []v1.Action{{
+					Name: "a", Image: "busybox",
+					BackoffLimit: ptr.To[int32](0), ActiveDeadlineSeconds: ptr.To[int64](3600), TTLSecondsAfterFinished: ptr.To[int32](3600),
+				}},
+				Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{ISCSIInterface: "default"}}}},
+			},
+		},
+		"what is given stays": {
+			given: v1.AlertReactionSpec{
+				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchNotRegexp, Value: "info"}},
+				Actions: []v1.Action{{
+					Name: "a", BackoffLimit: ptr.To[int32](3), ActiveDeadlineSeconds: ptr.To[int64](1), TTLSecondsAfterFinished: ptr.To[int32](0),
+				}},
+			},
+			want: v1.AlertReactionSpec{
+				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchNotRegexp, Value: "info"}},
+				Actions: []v1.Action{{
+					Name: "a", BackoffLimit: ptr.To[int32](3), ActiveDeadlineSeconds: ptr.To[int64](1), TTLSecondsAfterFinished: ptr.To[int32](0),
+				}},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// A revision holds a spec too, and one item of a list is as good as any.
+			reaction := &v1.AlertReaction{Spec: *tc.given.DeepCopy()}
+			list := &v1.AlertReactionList{Items: []v1.AlertReaction{{}, {Spec: *tc.given.DeepCopy()}}}
+			revision := &v1.ReactionRevision{Spec: *tc.given.DeepCopy()}
+			for _, obj := range []runtime.Object{reaction, list, revision} {
+				scheme.Default(obj)
+			}
+			for kind, got := range map[string]v1.AlertReactionSpec{
+				"AlertReaction": reaction.Spec, "AlertReactionList": list.Items[1].Spec, "ReactionRevision": revision.Spec,
+			} {
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", kind, diff)
+				}
+			}
+		})
+	}
+}
