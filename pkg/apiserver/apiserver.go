@@ -153,10 +153,14 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 
 	if c.extra.Executor {
+		x := executor.New(executions, records, client, c.extra.ExecutorWorkers)
+		if err := s.generic.AddLivezChecks(0, healthz.NamedCheck("karo-executor", x.Alive)); err != nil {
+			return nil, err
+		}
 		s.leader = &leader{
 			client: client, namespace: c.extra.Namespace, identity: c.extra.Identity,
 			run: []func(context.Context) error{
-				executor.New(executions, records, client, c.extra.ExecutorWorkers).Run,
+				x.Run,
 				memory.NewKeeper(s.memory, records.ReleaseExecution).Run,
 				memory.NewSweeper(s.memory, records.DeleteAlert, c.extra.AlertMemory).Run,
 			},

@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -33,6 +35,8 @@ import (
 const JobSelector = karo.LabelManagedBy + "=" + karo.ManagedBy
 
 const (
+	// stuck is how long Executions may wait, with not one being worked off, before the executor counts as dead.
+	stuck    = 5 * time.Minute
 	minRetry = 100 * time.Millisecond
 	maxRetry = 30 * time.Second
 	// coalesce is how long the triggers of a reaction are gathered before its status is written.
@@ -56,11 +60,18 @@ type Executor struct {
 	client     kubernetes.Interface
 	workers    int
 
+	progress  atomic.Pointer[progress] // nil while this replica does not execute
 	jobs      batchlisters.JobLister
 	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
 	triggered workqueue.TypedRateLimitingInterface[reactionKey]
 	lock      sync.Mutex
 	latest    map[reactionKey]metav1.Time // when a reaction was triggered and its status may not say so yet
+}
+
+// progress is how the liveness of the executor is told.
+type progress struct {
+	waiting func() int
+	last    atomic.Int64 // Unix time of the last step
 }
 
 type reactionKey struct {
@@ -108,15 +119,41 @@ func (x *Executor) Run(ctx context.Context) error {
 	}
 	defer func() { _ = x.executions.RemoveEventHandler(registration) }()
 
+	p := &progress{waiting: x.queue.Len}
+	p.last.Store(time.Now().Unix())
+	x.progress.Store(p)
+	defer x.progress.Store(nil)
 	var workers sync.WaitGroup
 	for range x.workers {
-		workers.Go(func() { process(ctx, x.queue, "execution", x.sync) })
+		workers.Go(func() {
+			process(ctx, x.queue, "execution", func(ctx context.Context, key types.NamespacedName) error {
+				defer func() { p.last.Store(time.Now().Unix()) }()
+				return x.sync(ctx, key)
+			})
+		})
 	}
 	workers.Go(func() { process(ctx, x.triggered, "reaction", x.syncReaction) })
 	<-ctx.Done()
 	x.queue.ShutDown()
 	x.triggered.ShutDown()
 	workers.Wait()
+	return nil
+}
+
+// Alive returns an error when Executions wait and none has been worked off for long. A replica that does not execute is
+// alive.
+func (x *Executor) Alive(*http.Request) error {
+	p := x.progress.Load()
+	if p == nil {
+		return nil
+	}
+	if p.waiting() == 0 {
+		p.last.Store(time.Now().Unix())
+		return nil
+	}
+	if idle := time.Since(time.Unix(p.last.Load(), 0)); idle > stuck {
+		return fmt.Errorf("%d executions wait and none was worked off for %s", p.waiting(), idle.Round(time.Second))
+	}
 	return nil
 }
 

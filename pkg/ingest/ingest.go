@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -73,8 +75,8 @@ type Ingest struct {
 	RenderJobs RenderJobs
 
 	revisions sync.Map // of types.UID to the int64 generation whose revision is known to be stored
-	freshLock sync.Mutex
-	freshAt   time.Time
+	proof     singleflight.Group
+	freshAt   atomic.Pointer[time.Time]
 }
 
 // Trigger stores an Execution for every alert of a notification that a reaction answers, in one namespace or, if that
@@ -135,25 +137,33 @@ func unavailable(doing string, err error) error {
 	return apierrors.NewServiceUnavailable(fmt.Sprintf("%s failed, try again: %v", doing, err))
 }
 
-// fresh returns once the caches hold everything that any replica stored some seconds ago, or an error.
+// fresh returns once the caches hold everything that any replica stored some seconds ago, or an error. Notifications
+// that come at once share one proof.
 func (i *Ingest) fresh(ctx context.Context) error {
-	i.freshLock.Lock()
-	defer i.freshLock.Unlock()
-	if time.Since(i.freshAt) < freshFor {
+	if at := i.freshAt.Load(); at != nil && time.Since(*at) < freshFor {
 		return nil
 	}
-	asked := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
-	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	for _, c := range i.Caches {
-		group.Go(func() error { return c.Fresh(ctx) })
+	proof := i.proof.DoChan("", func() (any, error) {
+		// The first to ask may go away while others still wait.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshTimeout)
+		defer cancel()
+		asked := time.Now()
+		group, ctx := errgroup.WithContext(ctx)
+		for _, c := range i.Caches {
+			group.Go(func() error { return c.Fresh(ctx) })
+		}
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
+		i.freshAt.Store(&asked)
+		return nil, nil
+	})
+	select {
+	case result := <-proof:
+		return result.Err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	i.freshAt = asked
-	return nil
 }
 
 func (i *Ingest) trigger(ctx context.Context, namespace string, n *notification.Notification, alert *karo.AlertOccurrence, out *karo.AlertResult) error {

@@ -202,6 +202,13 @@ func decodeAlert(raw json.RawMessage, path *field.Path) Alert {
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return Alert{AlertOccurrence: identity(raw), Err: alertError(path, err)}
 	}
+	// What is stored may be longer than what was sent: JSON is written with some characters as six.
+	if len(raw) > MaxAlertBytes/6 {
+		stored, err := json.Marshal([]any{in.Labels, in.Annotations, in.GeneratorURL})
+		if err != nil || len(stored) > MaxAlertBytes {
+			return Alert{AlertOccurrence: identity(raw), Err: field.TooLong(path, "", MaxAlertBytes)}
+		}
+	}
 	alert := Alert{AlertOccurrence: karo.AlertOccurrence{
 		Name:         in.Labels[model.AlertNameLabel],
 		Status:       karo.AlertStatus(in.Status),

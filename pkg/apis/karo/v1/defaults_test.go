@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo/install"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -33,7 +32,7 @@ func TestDefaults(t *testing.T) {
 				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchEqual, Value: "critical"}},
 				Actions: []v1.Action{{
 					Name: "a", Image: "busybox",
-					BackoffLimit: ptr.To[int32](0), ActiveDeadlineSeconds: ptr.To[int64](3600), TTLSecondsAfterFinished: ptr.To[int32](3600),
+					BackoffLimit: new(int32(0)), ActiveDeadlineSeconds: new(int64(3600)), TTLSecondsAfterFinished: new(int32(3600)),
 				}},
 				Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{ISCSIInterface: "default"}}}},
 			},
@@ -42,13 +41,13 @@ func TestDefaults(t *testing.T) {
 			given: v1.AlertReactionSpec{
 				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchNotRegexp, Value: "info"}},
 				Actions: []v1.Action{{
-					Name: "a", BackoffLimit: ptr.To[int32](3), ActiveDeadlineSeconds: ptr.To[int64](1), TTLSecondsAfterFinished: ptr.To[int32](0),
+					Name: "a", BackoffLimit: new(int32(3)), ActiveDeadlineSeconds: new(int64(1)), TTLSecondsAfterFinished: new(int32(0)),
 				}},
 			},
 			want: v1.AlertReactionSpec{
 				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchNotRegexp, Value: "info"}},
 				Actions: []v1.Action{{
-					Name: "a", BackoffLimit: ptr.To[int32](3), ActiveDeadlineSeconds: ptr.To[int64](1), TTLSecondsAfterFinished: ptr.To[int32](0),
+					Name: "a", BackoffLimit: new(int32(3)), ActiveDeadlineSeconds: new(int64(1)), TTLSecondsAfterFinished: new(int32(0)),
 				}},
 			},
 		},

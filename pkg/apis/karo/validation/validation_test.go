@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/karo/validation"
@@ -212,21 +211,21 @@ func TestAlertReaction(t *testing.T) {
 			want:   []string{`spec.actions[0].serviceAccount: Invalid value: "no/name": ` + notASubdomain},
 		},
 		"spec.actions[].backoffLimit": {
-			change: func(r *karo.AlertReaction) { r.Spec.Actions[0].BackoffLimit = ptr.To[int32](-1) },
+			change: func(r *karo.AlertReaction) { r.Spec.Actions[0].BackoffLimit = new(int32(-1)) },
 			want:   []string{`spec.actions[0].backoffLimit: Invalid value: -1: must be greater than or equal to 0`},
 		},
 		"spec.actions[].activeDeadlineSeconds": {
-			change: func(r *karo.AlertReaction) { r.Spec.Actions[0].ActiveDeadlineSeconds = ptr.To[int64](0) },
+			change: func(r *karo.AlertReaction) { r.Spec.Actions[0].ActiveDeadlineSeconds = new(int64(0)) },
 			want:   []string{`spec.actions[0].activeDeadlineSeconds: Invalid value: 0: must be greater than 0`},
 		},
 		"spec.actions[].ttlSecondsAfterFinished": {
-			change: func(r *karo.AlertReaction) { r.Spec.Actions[0].TTLSecondsAfterFinished = ptr.To[int32](-1) },
+			change: func(r *karo.AlertReaction) { r.Spec.Actions[0].TTLSecondsAfterFinished = new(int32(-1)) },
 			want:   []string{`spec.actions[0].ttlSecondsAfterFinished: Invalid value: -1: must be greater than or equal to 0`},
 		},
 		"the limits may be as low as that": {
 			change: func(r *karo.AlertReaction) {
 				a := &r.Spec.Actions[0]
-				a.BackoffLimit, a.ActiveDeadlineSeconds, a.TTLSecondsAfterFinished = ptr.To[int32](0), ptr.To[int64](1), ptr.To[int32](0)
+				a.BackoffLimit, a.ActiveDeadlineSeconds, a.TTLSecondsAfterFinished = new(int32(0)), new(int64(1)), new(int32(0))
 			},
 		},
 

@@ -1,0 +1,149 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/util"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/generated/openapi"
+)
+
+func definitions() map[string]common.OpenAPIDefinition {
+	return openapi.GetOpenAPIDefinitions(func(path string) spec.Ref { return spec.MustCreateRef("#/definitions/" + path) })
+}
+
+// The name of a definition is a part of a JSON pointer, in which a slash would begin the next part: kubectl explain,
+// and server-side apply, would find nothing behind it.
+func TestDefinitionNames(t *testing.T) {
+	namer := openapinamer.NewDefinitionNamer(Scheme)
+	for name := range definitions() {
+		served, _ := namer.GetDefinitionName(name)
+		for _, name := range []string{name, served} {
+			if name == "" || strings.ContainsAny(name, "/~% ") {
+				t.Errorf("%q cannot be a part of a JSON pointer", name)
+			}
+		}
+		if strings.Contains(served, "karo") && !strings.HasPrefix(served, "io.karo.") {
+			t.Errorf("%s does not begin with the reversed domain of the group", served)
+		}
+	}
+}
+
+func TestEveryKindIsDefined(t *testing.T) {
+	defined := definitions()
+	namer := openapinamer.NewDefinitionNamer(Scheme)
+	own := 0
+	for kind, goType := range Scheme.KnownTypes(v1.SchemeGroupVersion) {
+		obj, err := Scheme.New(v1.SchemeGroupVersion.WithKind(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := modelName(obj)
+		if _, ok := defined[name]; !ok {
+			t.Errorf("%s, which is %s, has no definition %s", kind, goType, name)
+			continue
+		}
+		if goType.PkgPath() != reflect.TypeFor[v1.Alert]().PkgPath() {
+			continue // The options of requests are of every group.
+		}
+		own++
+		_, extensions := namer.GetDefinitionName(name)
+		want := []any{map[string]any{"group": "karo.io", "version": "v1", "kind": kind}}
+		if got := extensions["x-kubernetes-group-version-kind"]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s says that it is of %v, want %v", name, got, want)
+		}
+	}
+	if own == 0 {
+		t.Error("no kind of Karo is known")
+	}
+}
+
+// modelName returns the name that the generator gives to the definition of a type.
+func modelName(obj runtime.Object) string {
+	if named, ok := obj.(interface{ OpenAPIModelName() string }); ok {
+		return named.OpenAPIModelName()
+	}
+	return util.GetCanonicalTypeName(obj)
+}
+
+// A reference to what is not there breaks every client that reads the whole document.
+func TestEveryReferenceIsDefined(t *testing.T) {
+	defined := definitions()
+	var follow func(name string)
+	followed := map[string]bool{}
+	follow = func(name string) {
+		if followed[name] {
+			return
+		}
+		followed[name] = true
+		definition, ok := defined[name]
+		if !ok {
+			t.Errorf("%s is referred to and not defined", name)
+			return
+		}
+		walk(&definition.Schema, func(schema *spec.Schema) {
+			if reference := schema.Ref.String(); reference != "" {
+				follow(strings.TrimPrefix(reference, "#/definitions/"))
+			}
+		})
+	}
+	for kind := range Scheme.KnownTypes(v1.SchemeGroupVersion) {
+		// The answer to a notification is in no document: a Connecter says nothing of what it answers.
+		if kind == "AlertNotificationResult" {
+			continue
+		}
+		obj, err := Scheme.New(v1.SchemeGroupVersion.WithKind(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		follow(modelName(obj))
+	}
+}
+
+// The description of a field is what kubectl explain prints.
+func TestEveryFieldIsDescribed(t *testing.T) {
+	for name, definition := range definitions() {
+		if !strings.HasPrefix(name, "io.karo.v1.") {
+			continue
+		}
+		if definition.Schema.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		for field, schema := range definition.Schema.Properties {
+			if schema.Description == "" && schema.Ref.String() == "" {
+				t.Errorf("%s.%s has no description", name, field)
+			}
+		}
+	}
+}
+
+// walk visits a schema and all that is in it.
+func walk(schema *spec.Schema, visit func(*spec.Schema)) {
+	visit(schema)
+	for _, children := range []map[string]spec.Schema{schema.Properties, schema.PatternProperties} {
+		for _, child := range children {
+			walk(&child, visit)
+		}
+	}
+	for _, children := range [][]spec.Schema{schema.AllOf, schema.AnyOf, schema.OneOf} {
+		for _, child := range children {
+			walk(&child, visit)
+		}
+	}
+	if schema.Items != nil && schema.Items.Schema != nil {
+		walk(schema.Items.Schema, visit)
+	}
+	if schema.AdditionalProperties != nil && schema.AdditionalProperties.Schema != nil {
+		walk(schema.AdditionalProperties.Schema, visit)
+	}
+}

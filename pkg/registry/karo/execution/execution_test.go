@@ -1,0 +1,237 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package execution_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/registry/karo/execution"
+	"karo.io/karo/pkg/registry/karo/registrytest"
+)
+
+func instant(nanoseconds int64) *nanotime.Time {
+	t := nanotime.New(time.Unix(1_772_366_400, nanoseconds))
+	return &t
+}
+
+func newExecution() *karo.Execution {
+	return &karo.Execution{
+		ObjectMeta: metav1.ObjectMeta{Namespace: registrytest.Namespace},
+		Spec: karo.ExecutionSpec{
+			Reaction: karo.ReactionReference{Name: "restart", UID: "uid", Generation: 1, Revision: "restart-1"},
+			Alert: karo.AlertOccurrence{
+				Name: "KubePodCrashLooping", Status: karo.AlertFiring, Fingerprint: "0123456789abcdef",
+				Labels:      map[string]string{"alertname": "KubePodCrashLooping", "instance": "node-1", "größe": "a\x00b"},
+				Annotations: map[string]string{"summary": "$(S)"},
+				StartsAt:    instant(1), EndsAt: instant(2),
+			},
+			ReceivedAt: instant(3),
+			Follows:    instant(4),
+		},
+		Status: karo.ExecutionStatus{Phase: karo.PhasePending},
+	}
+}
+
+func newStorage(t testing.TB, options generic.RESTOptionsGetter) *execution.Storage {
+	t.Helper()
+	storage, err := execution.NewStorage(registrytest.Scheme, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return storage
+}
+
+// open opens the storage over etcd itself, until the test ends.
+func open(t *testing.T) *execution.Storage {
+	t.Helper()
+	storage := newStorage(t, registrytest.NewOptions(t, generic.UndecoratedStorage))
+	registrytest.Close(t, storage.Store)
+	return storage
+}
+
+func change(change func(*karo.Execution)) func(runtime.Object) {
+	return func(obj runtime.Object) { change(obj.(*karo.Execution)) }
+}
+
+func TestStore(t *testing.T) {
+	suite := registrytest.Suite{
+		NewStore: func(t testing.TB, options generic.RESTOptionsGetter) *registry.Store {
+			return newStorage(t, options).Store
+		},
+		Valid: func() runtime.Object { return newExecution() },
+		Invalid: map[string]func(runtime.Object){
+			"no reaction": change(func(e *karo.Execution) { e.Spec.Reaction.Name = "" }),
+			"no labels":   change(func(e *karo.Execution) { e.Spec.Alert.Labels = nil }),
+			"bad status":  change(func(e *karo.Execution) { e.Spec.Alert.Status = "pending" }),
+		},
+		Update: change(func(e *karo.Execution) { e.Labels = map[string]string{"a": "b"} }),
+		InvalidUpdates: map[string]func(runtime.Object){
+			"another reaction": change(func(e *karo.Execution) { e.Spec.Reaction.UID = "other" }),
+			"another start":    change(func(e *karo.Execution) { e.Spec.Alert.StartsAt = instant(9) }),
+			"another label":    change(func(e *karo.Execution) { e.Spec.Alert.Labels = map[string]string{"alertname": "Other"} }),
+			"another arrival":  change(func(e *karo.Execution) { e.Spec.ReceivedAt = nil }),
+		},
+		FieldsPass: []fields.Set{
+			{"spec.reaction.name": "restart"}, {"spec.alert.name": "KubePodCrashLooping"},
+			{"spec.alert.fingerprint": "0123456789abcdef"}, {"status.phase": "Pending"},
+		},
+		FieldsFail: []fields.Set{
+			{"spec.reaction.name": "other"}, {"spec.alert.name": "Other"}, {"spec.alert.fingerprint": "0"}, {"status.phase": "Running"},
+		},
+	}
+	suite.Run(t)
+}
+
+// Only Karo itself creates Executions, and one that is skipped is stored with its end.
+func TestStatusIsKeptOnCreate(t *testing.T) {
+	storage := open(t)
+	given := newExecution()
+	given.Name, given.Generation = "e", 7
+	given.Status = karo.ExecutionStatus{Phase: karo.PhaseSkipped, Reason: "Suspended"}
+	want := given.DeepCopy().Status
+	created := registrytest.Create(t, storage.Store, given)
+	if diff := cmp.Diff(want, created.Status); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if created.Generation != 1 {
+		t.Errorf("got generation %d, want 1", created.Generation)
+	}
+}
+
+// The memory of an alert lies in these times, to the nanosecond.
+func TestWhatIsStoredComesBack(t *testing.T) {
+	storage := open(t)
+	given := newExecution()
+	given.Name = "e"
+	want := newExecution().Spec
+	registrytest.Create(t, storage.Store, given)
+	got, err := storage.Execution.Get(registrytest.Context(t), "e", &metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.(*karo.Execution).Spec); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+}
+
+func TestUpdateOfTheMetadata(t *testing.T) {
+	storage := open(t)
+	given := newExecution()
+	given.Name, given.Finalizers = "e", []string{"karo.io/memory"}
+	created := registrytest.Create(t, storage.Store, given)
+	updated := registrytest.Update(t, storage.Execution, created, func(e *karo.Execution) {
+		e.Labels = map[string]string{"a": "b"}
+		e.Finalizers = nil
+		e.Status = karo.ExecutionStatus{Phase: karo.PhaseSucceeded}
+	})
+	want := created.DeepCopy()
+	want.Labels, want.Finalizers, want.ResourceVersion = map[string]string{"a": "b"}, nil, updated.ResourceVersion
+	if diff := cmp.Diff(want, updated); diff != "" {
+		t.Errorf("the status is not for this to change (-want +got):\n%s", diff)
+	}
+}
+
+func TestUpdateOfTheStatus(t *testing.T) {
+	storage := open(t)
+	given := newExecution()
+	given.Name, given.Labels, given.Finalizers = "e", map[string]string{"a": "b"}, []string{"karo.io/memory"}
+	created := registrytest.Create(t, storage.Store, given)
+	updated := registrytest.Update(t, storage.Status, created, func(e *karo.Execution) {
+		e.Status = karo.ExecutionStatus{Phase: karo.PhaseRunning, Reason: "r", Actions: []karo.ActionStatus{{Name: "a"}}}
+		e.Spec = karo.ExecutionSpec{}
+		e.Labels = nil
+		e.Annotations = map[string]string{"a": "b"}
+		e.Finalizers = nil
+		e.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "c", UID: "u"}}
+		e.Generation = 5
+	})
+	want := created.DeepCopy()
+	want.Status = karo.ExecutionStatus{Phase: karo.PhaseRunning, Reason: "r", Actions: []karo.ActionStatus{{Name: "a"}}}
+	want.ResourceVersion = updated.ResourceVersion
+	if diff := cmp.Diff(want, updated); diff != "" {
+		t.Errorf("only the status may change (-want +got):\n%s", diff)
+	}
+}
+
+func TestUpdateOfTheStatusIsValidated(t *testing.T) {
+	storage := open(t)
+	given := newExecution()
+	given.Name = "e"
+	created := registrytest.Create(t, storage.Store, given)
+	created.Status.Phase = "Done"
+	_, _, err := storage.Status.Update(registrytest.Context(t), "e", rest.DefaultUpdatedObjectInfo(created),
+		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	const want = `Execution.karo.io "e" is invalid: status.phase: Unsupported value: "Done": supported values: ` +
+		`"Pending", "Running", "Succeeded", "Failed", "Skipped"`
+	if !apierrors.IsInvalid(err) || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+}
+
+// Server-side apply updates what may not be there, and says that it may be created. An Execution comes from an alert.
+func TestAnUpdateNeverCreates(t *testing.T) {
+	storage := open(t)
+	given := newExecution()
+	given.Name = "e"
+	const forceAllowCreate = true
+	for name, updater := range map[string]rest.Updater{"executions": storage.Execution, "executions/status": storage.Status} {
+		_, created, err := updater.Update(registrytest.Context(t), "e", rest.DefaultUpdatedObjectInfo(given),
+			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, forceAllowCreate, &metav1.UpdateOptions{})
+		if !apierrors.IsNotFound(err) || created {
+			t.Errorf("%s: got created %t and error %v, want that there is none", name, created, err)
+		}
+	}
+}
+
+func TestResetFields(t *testing.T) {
+	storage := open(t)
+	registrytest.ExpectResetFields(t, storage.Execution, fieldpath.MakePathOrDie("status"))
+	registrytest.ExpectResetFields(t, storage.Status, registrytest.StatusResets()...)
+}
+
+func TestSelectableFields(t *testing.T) {
+	storage := open(t)
+	registrytest.ExpectSelectableFields(t, storage.Store, "Execution")
+	if _, _, err := storage.Store.PredicateFunc(nil, nil).GetAttrs(&karo.Alert{}); err == nil {
+		t.Error("an Alert has no attributes of an Execution")
+	}
+}
+
+func TestTable(t *testing.T) {
+	storage := open(t)
+	at := func(seconds int64) *metav1.Time {
+		t := metav1.Unix(seconds, 0)
+		return &t
+	}
+	e := newExecution()
+	e.Name = "e"
+	registrytest.ExpectTable(t, storage.Store, e, map[string]any{
+		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Pending", "Actions": "", "Instance": "node-1", "Duration": "",
+	})
+	e.Status = karo.ExecutionStatus{
+		Phase: karo.PhaseFailed, StartTime: at(100), CompletionTime: at(190),
+		Actions: []karo.ActionStatus{{Phase: karo.PhaseSucceeded}, {Phase: karo.PhaseFailed}, {Phase: karo.PhaseSucceeded}},
+	}
+	registrytest.ExpectTable(t, storage.Status, e, map[string]any{
+		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Failed", "Actions": "2/3", "Instance": "node-1", "Duration": "90s",
+	})
+	running := metav1.NewTime(time.Now().Add(-3 * time.Hour))
+	e.Status = karo.ExecutionStatus{Phase: karo.PhaseRunning, StartTime: &running, Actions: []karo.ActionStatus{{Phase: karo.PhaseRunning}}}
+	registrytest.ExpectTable(t, storage.Store, e, map[string]any{
+		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Running", "Actions": "0/1", "Instance": "node-1", "Duration": "3h",
+	})
+}
