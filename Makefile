@@ -28,7 +28,7 @@ test: test-unit test-integration ## Run all tests
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, with the race detector
-	CGO_ENABLED=1 KUBE_CACHE_MUTATION_DETECTOR=true go test -race ./cmd/... ./pkg/...
+	CGO_ENABLED=1 KUBE_CACHE_MUTATION_DETECTOR=true go test -race ./cmd/... ./hack/... ./pkg/...
 
 .PHONY: test-integration
 test-integration: ## Run the tests against a real control plane with a real Alertmanager

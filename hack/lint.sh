@@ -13,6 +13,7 @@ linter="${cache}/golangci-lint-$(sha256sum hack/tools/lint/go.sum | cut -c1-16)"
 if [[ ! -x "${linter}" ]]; then
 	echo "building golangci-lint; the first time this takes some minutes" >&2
 	mkdir -p "${cache}"
-	(cd hack/tools/lint && go build -o "${linter}" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+	(cd hack/tools/lint && go build -o "${linter}.partial" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+	mv "${linter}.partial" "${linter}"
 fi
 "${linter}" run "$@" ./...

@@ -28,6 +28,7 @@ kube::codegen::gen_openapi \
 	--output-model-name-file zz_generated.model_name.go \
 	--extra-pkgs k8s.io/api/core/v1 \
 	--extra-pkgs k8s.io/api/batch/v1 \
+	--extra-pkgs k8s.io/api/scheduling/v1alpha3 \
 	--extra-pkgs k8s.io/apimachinery/pkg/api/resource \
 	--extra-pkgs k8s.io/apimachinery/pkg/util/intstr \
 	--report-filename "${root}/hack/api-violations.txt" --update-report \

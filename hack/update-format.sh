@@ -8,7 +8,7 @@ set -o errexit -o nounset -o pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-git ls-files -co --exclude-standard '*.go' | xargs gofmt -w
+find . -name '*.go' -print0 | xargs -0 gofmt -w
 for module in . hack/tools hack/tools/lint; do
 	(cd "${module}" && go mod tidy)
 done

@@ -10,7 +10,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 copy=$(mktemp -d)
 trap 'rm -rf "${copy}"' EXIT
-git ls-files -co --exclude-standard -z | xargs -0 -I{} sh -c 'test -e "$1" && cp --parents "$1" "$2"' _ {} "${copy}"
+git ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do
+	# A file that is deleted and not yet committed is still listed.
+	if [[ -e "${file}" ]]; then
+		cp --parents "${file}" "${copy}"
+	fi
+done
 "${copy}/hack/update-codegen.sh" >"${copy}/log" 2>&1 || {
 	cat "${copy}/log" >&2
 	exit 1

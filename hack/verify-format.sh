@@ -8,7 +8,7 @@ set -o errexit -o nounset -o pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bad=$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)
+bad=$(find . -name '*.go' -print0 | xargs -0 gofmt -l)
 if [[ -n "${bad}" ]]; then
 	printf 'not formatted:\n%s\nRun "make update".\n' "${bad}" >&2
 	exit 1

@@ -29,11 +29,10 @@ const (
 func main() {
 	stay := flag.Bool("stay", false, "keep the cluster until interrupted")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := run(ctx, os.Stdout, *stay)
-	interrupted := ctx.Err() != nil
 	stop()
-	if err != nil && !interrupted {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}

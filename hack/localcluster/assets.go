@@ -40,7 +40,7 @@ func assets(ctx context.Context, root string, log io.Writer) (map[string]string,
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lock(cache + ".lock")
+	unlock, err := lock(ctx, cache+".lock")
 	if err != nil {
 		return nil, err
 	}
@@ -118,14 +118,24 @@ func cacheDir(root string) (string, error) {
 }
 
 // lock keeps two processes from building the same program.
-func lock(path string) (unlock func(), err error) {
+func lock(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("locking %s: %w", path, err)
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			file.Close()
+			return nil, fmt.Errorf("waiting for another process to build the control plane, locking %s: %w", path, err)
+		case <-ticker.C:
+		}
 	}
 	return func() { file.Close() }, nil
 }

@@ -113,7 +113,7 @@ func (c *Cluster) Stop() {
 	// First what was started last. Karo and Alertmanager may want to write; the control plane has nothing to lose.
 	for _, p := range slices.Backward(c.processes) {
 		if p.program == "karo-apiserver" || p.program == "alertmanager" {
-			p.Stop()
+			_ = p.Stop()
 		} else {
 			p.Kill()
 		}
@@ -138,16 +138,11 @@ func (c *Cluster) start(name, program string, args ...string) (*Process, error) 
 func (c *Cluster) startControlPlane(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	var ports [6]int
-	for i := range ports {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		ports[i] = port
+	ports, err := freePorts(6)
+	if err != nil {
+		return err
 	}
 	c.port = ports[0]
-	var err error
 	if c.ca, err = newAuthority(c.Dir, "ca"); err != nil {
 		return err
 	}

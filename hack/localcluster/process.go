@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a process may take to stop before it is killed. A kube-apiserver would take a minute.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // Process is a program that runs.
 type Process struct {
@@ -82,13 +82,15 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop ends the program, orderly if it does so in time.
-func (p *Process) Stop() {
+// Stop ends the program, orderly if it does so in time. The error is how it ended, nil for an exit code of 0.
+func (p *Process) Stop() error {
 	_ = p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
+		return p.err
 	case <-time.After(patience):
 		p.Kill()
+		return fmt.Errorf("%s did not stop within %s", p.Name, patience)
 	}
 }
 
@@ -125,12 +127,24 @@ func (p *Process) tail() string {
 	return "last output in " + p.LogFile + ":\n" + strings.TrimSpace(string(content))
 }
 
-// freePort returns a port of loopback that nobody listens on.
+// freePorts returns different ports of loopback that nobody listens on.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, 0, n)
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close() // Only at the end, so that no port is found twice.
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freePorts(1)
 	if err != nil {
 		return 0, err
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return ports[0], nil
 }

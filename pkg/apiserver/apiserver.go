@@ -101,7 +101,10 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	s := &Server{}
 	informers := c.generic.SharedInformerFactory.Core().V1().Namespaces()
 	namespaces := &namespaces{lister: informers.Lister(), client: client}
-	synced := []func() bool{informers.Informer().HasSynced}
+	// Admission watches webhooks and policies of the cluster, and refuses what comes before it has them.
+	synced := []func() bool{informers.Informer().HasSynced, func() bool {
+		return healthz.NewInformerSyncHealthz(c.generic.SharedInformerFactory).Check(nil) == nil
+	}}
 	// The handlers are made before the caches; none is called before the server runs.
 	ready := func() error { return c.ready(synced) }
 	chain := c.generic.BuildHandlerChainFunc
@@ -161,7 +164,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 			client: client, namespace: c.extra.Namespace, identity: c.extra.Identity,
 			run: []func(context.Context) error{
 				x.Run,
-				memory.NewKeeper(s.memory, records.ReleaseExecution).Run,
+				func(ctx context.Context) error { return memory.NewKeeper(s.memory, records.ReleaseExecution).Run(ctx) },
 				memory.NewSweeper(s.memory, records.DeleteAlert, c.extra.AlertMemory).Run,
 			},
 		}
@@ -194,16 +197,19 @@ func (s *Server) Run(ctx context.Context) error {
 		running.Go(func() { cache.RunWithContext(background) })
 	}
 	running.Go(func() { s.memory.Run(background) })
+	if s.leader != nil {
+		s.leader.start(background, s.caches)
+	}
 	defer func() {
+		if s.leader != nil {
+			s.leader.stop() // Again, for a server that ends before it has served.
+		}
 		stop()
 		running.Wait()
 		for _, cache := range s.caches {
 			cache.Close()
 		}
 	}()
-	if s.leader != nil {
-		s.leader.start(background, s.caches)
-	}
 	return s.generic.PrepareRun().RunWithContext(ctx)
 }
 

@@ -36,7 +36,7 @@ func guardNotifications(handler http.Handler, ready func() error) http.Handler {
 	})
 }
 
-// busyWriter answers 503 in the place of 429.
+// busyWriter answers 503 in the place of 429. A body that says 429 stays: only the status line counts for the sender.
 type busyWriter struct {
 	http.ResponseWriter
 }

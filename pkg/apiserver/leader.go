@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type leader struct {
 	identity  string
 	run       []func(context.Context) error
 
+	caches       []*storecache.Informer
 	stopWork     context.CancelFunc
 	stopElection context.CancelFunc
 	work         context.Context
@@ -42,6 +44,7 @@ func (l *leader) start(ctx context.Context, caches []*storecache.Informer) {
 	var election context.Context
 	election, l.stopElection = context.WithCancel(ctx)
 	l.done = make(chan struct{})
+	l.caches = caches
 	go func() {
 		defer close(l.done)
 		for _, c := range caches {
@@ -101,6 +104,12 @@ func (l *leader) lead(leading context.Context) error {
 	logger := klog.FromContext(ctx)
 	logger.Info("This replica executes now")
 	defer logger.Info("This replica no longer executes")
+	for _, c := range l.caches {
+		// What the predecessor did last must be known before anything is done.
+		if err := c.Fresh(ctx); err != nil {
+			return fmt.Errorf("taking over: %w", err)
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range l.run {
 		group.Go(func() error { return run(ctx) })

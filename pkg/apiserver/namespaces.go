@@ -22,10 +22,11 @@ type namespaces struct {
 	client kubernetes.Interface
 }
 
-// Get returns a namespace. One that the cache lacks may be new, so the cluster is asked before it is denied.
+// Get returns a namespace. One that the cache lacks may be new, and one that goes may be gone and there again, so the
+// cluster is asked before either is said.
 func (n *namespaces) Get(ctx context.Context, name string) (*corev1.Namespace, error) {
 	namespace, err := n.lister.Get(name)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || err == nil && namespace.DeletionTimestamp != nil {
 		return n.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	}
 	return namespace, err

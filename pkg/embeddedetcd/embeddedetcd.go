@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -28,6 +29,7 @@ const (
 // Server is a running etcd.
 type Server struct {
 	etcd *embed.Etcd
+	lock *os.File
 	// Endpoint is what a client of the etcd connects to.
 	Endpoint string
 }
@@ -50,6 +52,15 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 
+	// etcd takes the socket over before it finds its data in use, and then waits for the data without end.
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // The operator names the directory.
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s is in use by another process: %w", dir, err), lock.Close())
+	}
+
 	client := url.URL{Scheme: "unix", Path: socket}
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(dir, "etcd")
@@ -64,9 +75,9 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("starting etcd on %s: %w", dir, err)
+		return nil, errors.Join(fmt.Errorf("starting etcd on %s: %w", dir, err), lock.Close())
 	}
-	s := &Server{etcd: etcd, Endpoint: client.String()}
+	s := &Server{etcd: etcd, lock: lock, Endpoint: client.String()}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
@@ -92,5 +103,8 @@ func (s *Server) Wait(ctx context.Context) error {
 	}
 }
 
-// Close stops the etcd after its last write.
-func (s *Server) Close() { s.etcd.Close() }
+// Close stops the etcd after its last write, and gives its data free.
+func (s *Server) Close() {
+	s.etcd.Close()
+	_ = s.lock.Close()
+}

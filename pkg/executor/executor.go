@@ -45,6 +45,8 @@ const (
 
 // Store keeps what the executor observes.
 type Store interface {
+	// GetExecution reads an Execution from storage.
+	GetExecution(ctx context.Context, namespace, name string) (*karo.Execution, error)
 	// UpdateExecutionStatus stores a status; a conflict means that the Execution has changed since it was read.
 	UpdateExecutionStatus(ctx context.Context, e *karo.Execution) error
 	// GetRevision reads a ReactionRevision.
@@ -60,7 +62,13 @@ type Executor struct {
 	client     kubernetes.Interface
 	workers    int
 
-	progress  atomic.Pointer[progress] // nil while this replica does not execute
+	progress atomic.Pointer[progress] // nil while this replica does not execute
+}
+
+// term is the time for which this replica executes.
+type term struct {
+	*Executor
+	began     time.Time
 	jobs      batchlisters.JobLister
 	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
 	triggered workqueue.TypedRateLimitingInterface[reactionKey]
@@ -70,7 +78,7 @@ type Executor struct {
 
 // progress is how the liveness of the executor is told.
 type progress struct {
-	waiting func() int
+	waiting func() bool
 	last    atomic.Int64 // Unix time of the last step
 }
 
@@ -86,6 +94,10 @@ func New(executions cache.SharedIndexInformer, store Store, client kubernetes.In
 
 // Run works until ctx ends, and returns once every worker is done.
 func (x *Executor) Run(ctx context.Context) error {
+	return (&term{Executor: x, began: time.Now()}).run(ctx)
+}
+
+func (x *term) run(ctx context.Context) error {
 	retries := workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](minRetry, maxRetry)
 	x.queue = workqueue.NewTypedRateLimitingQueue(retries)
 	x.triggered = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reactionKey]())
@@ -105,6 +117,10 @@ func (x *Executor) Run(ctx context.Context) error {
 	}
 	factory.Start(ctx.Done())
 	defer factory.Shutdown()
+	p := &progress{waiting: func() bool { return x.queue.Len() > 0 || !jobs.Informer().HasSynced() }}
+	p.last.Store(time.Now().Unix())
+	x.progress.Store(p)
+	defer x.progress.Store(nil)
 	if !cache.WaitForCacheSync(ctx.Done(), jobs.Informer().HasSynced) {
 		return ctx.Err()
 	}
@@ -119,10 +135,6 @@ func (x *Executor) Run(ctx context.Context) error {
 	}
 	defer func() { _ = x.executions.RemoveEventHandler(registration) }()
 
-	p := &progress{waiting: x.queue.Len}
-	p.last.Store(time.Now().Unix())
-	x.progress.Store(p)
-	defer x.progress.Store(nil)
 	var workers sync.WaitGroup
 	for range x.workers {
 		workers.Go(func() {
@@ -147,12 +159,12 @@ func (x *Executor) Alive(*http.Request) error {
 	if p == nil {
 		return nil
 	}
-	if p.waiting() == 0 {
+	if !p.waiting() {
 		p.last.Store(time.Now().Unix())
 		return nil
 	}
 	if idle := time.Since(time.Unix(p.last.Load(), 0)); idle > stuck {
-		return fmt.Errorf("%d executions wait and none was worked off for %s", p.waiting(), idle.Round(time.Second))
+		return fmt.Errorf("executions wait, or the jobs cannot be read, and none was worked off for %s", idle.Round(time.Second))
 	}
 	return nil
 }
@@ -177,7 +189,7 @@ func process[T comparable](ctx context.Context, queue workqueue.TypedRateLimitin
 	}
 }
 
-func (x *Executor) executionChanged(obj any) {
+func (x *term) executionChanged(obj any) {
 	e, ok := obj.(*karo.Execution)
 	if !ok {
 		return
@@ -188,7 +200,7 @@ func (x *Executor) executionChanged(obj any) {
 	}
 }
 
-func (x *Executor) jobChanged(obj any) {
+func (x *term) jobChanged(obj any) {
 	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = tombstone.Obj
 	}
@@ -202,7 +214,7 @@ func (x *Executor) jobChanged(obj any) {
 }
 
 // noteTrigger has the status of a reaction say when it was last triggered.
-func (x *Executor) noteTrigger(e *karo.Execution) {
+func (x *term) noteTrigger(e *karo.Execution) {
 	key := reactionKey{e.Namespace, e.Spec.Reaction.Name, e.Spec.Reaction.UID}
 	at := e.CreationTimestamp
 	x.lock.Lock()
@@ -214,9 +226,17 @@ func (x *Executor) noteTrigger(e *karo.Execution) {
 	x.triggered.AddAfter(key, coalesce)
 }
 
-func (x *Executor) syncReaction(ctx context.Context, key reactionKey) error {
+func (x *term) syncReaction(ctx context.Context, key reactionKey) error {
 	x.lock.Lock()
 	at := x.latest[key]
 	x.lock.Unlock()
-	return x.store.SetLastTriggered(ctx, key.namespace, key.name, key.uid, at)
+	if err := x.store.SetLastTriggered(ctx, key.namespace, key.name, key.uid, at); err != nil {
+		return err
+	}
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	if x.latest[key] == at {
+		delete(x.latest, key)
+	}
+	return nil
 }

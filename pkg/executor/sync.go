@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 	"karo.io/karo/pkg/metrics"
 )
 
-// giveUp is how long an Execution may wait for its Jobs to be created.
+// giveUp is how long an Execution may wait for its Jobs to be created, while somebody tries.
 const giveUp = time.Hour
 
 // The reasons of actions that have no Job to give one.
@@ -37,11 +38,13 @@ const (
 	reasonJobGone      = "JobGone"
 )
 
+const revisionGone = "the revision of the reaction that was to run is gone"
+
 // errWaiting is returned when an action waits for something that no event tells of, so that it is tried again later.
 var errWaiting = errors.New("waiting for the jobs to be created")
 
 // sync brings one Execution a step further. What it learns is stored before it acts on it again.
-func (x *Executor) sync(ctx context.Context, key types.NamespacedName) error {
+func (x *term) sync(ctx context.Context, key types.NamespacedName) error {
 	start := time.Now()
 	defer func() { metrics.ObserveReconcile(time.Since(start)) }()
 	obj, exists, err := x.executions.GetStore().GetByKey(key.String())
@@ -56,60 +59,100 @@ func (x *Executor) sync(ctx context.Context, key types.NamespacedName) error {
 		return nil
 	}
 
-	e := stored.DeepCopy()
-	waiting, err := x.advance(ctx, e)
-	if err != nil {
-		return err
-	}
-	summarize(e)
-	if !apiequality.Semantic.DeepEqual(e.Status, stored.Status) {
-		if err := x.store.UpdateExecutionStatus(ctx, e); err != nil {
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			return fmt.Errorf("storing the status: %w", err)
+	if lacksJobs(stored) {
+		// The cache may be behind what another replica, or this one before it was stopped for a while, has stored. A
+		// Job that has run, and gone, must not be created again.
+		if stored, err = x.store.GetExecution(ctx, key.Namespace, key.Name); err != nil {
+			return ignoreNotFound(err)
+		}
+		if isFinished(stored.Status.Phase) || stored.DeletionTimestamp != nil {
+			return nil
 		}
 	}
-	if waiting {
+
+	e := stored.DeepCopy()
+	waiting, advanceErr := x.advance(ctx, e)
+	summarize(e)
+	// What was learned of one action is stored also when another could not be asked after.
+	if !apiequality.Semantic.DeepEqual(e.Status, stored.Status) {
+		if err := x.store.UpdateExecutionStatus(ctx, e); err != nil {
+			return ignoreNotFound(err)
+		}
+	}
+	if advanceErr == nil && waiting {
 		return errWaiting
 	}
-	return nil
+	return advanceErr
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// lacksJobs reports whether an action may still need its Job.
+func lacksJobs(e *karo.Execution) bool {
+	return len(e.Status.Actions) == 0 || slices.ContainsFunc(e.Status.Actions, func(a karo.ActionStatus) bool {
+		return a.JobUID == "" && !isFinished(a.Phase)
+	})
 }
 
 // advance creates the Jobs that are missing and takes over what has become of the others. It reports whether a Job
 // waits to be created.
-func (x *Executor) advance(ctx context.Context, e *karo.Execution) (waiting bool, err error) {
+func (x *term) advance(ctx context.Context, e *karo.Execution) (waiting bool, err error) {
+	if lacksJobs(e) {
+		if waiting, err = x.createJobs(ctx, e); err != nil {
+			return false, err
+		}
+	}
+	var errs []error
+	for i := range e.Status.Actions {
+		if status := &e.Status.Actions[i]; status.JobUID != "" && !isFinished(status.Phase) {
+			errs = append(errs, x.followJob(ctx, e, status))
+		}
+	}
+	return waiting, errors.Join(errs...)
+}
+
+// createJobs creates the Jobs that are missing.
+func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool, err error) {
 	revision, err := x.store.GetRevision(ctx, e.Namespace, e.Spec.Reaction.Revision)
 	if apierrors.IsNotFound(err) {
-		e.Status.Phase, e.Status.Reason = karo.PhaseFailed, reasonRevisionGone
+		if len(e.Status.Actions) == 0 {
+			e.Status.Phase, e.Status.Reason = karo.PhaseFailed, reasonRevisionGone
+		}
+		for i := range e.Status.Actions {
+			if status := &e.Status.Actions[i]; status.JobUID == "" && !isFinished(status.Phase) {
+				fail(status, reasonRevisionGone, revisionGone)
+			}
+		}
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("reading revision %s: %w", e.Spec.Reaction.Revision, err)
 	}
+	// All actions are there before the first Job is, so that nothing is taken for the end while one is missing.
+	for i := range revision.Spec.Actions {
+		actionStatus(&e.Status, revision.Spec.Actions[i].Name)
+	}
+	var errs []error
 	for i := range revision.Spec.Actions {
 		action := &revision.Spec.Actions[i]
 		status := actionStatus(&e.Status, action.Name)
-		if isFinished(status.Phase) {
+		if status.JobUID != "" || isFinished(status.Phase) {
 			continue
 		}
-		if status.JobUID == "" {
-			if err := x.createJob(ctx, e, &revision.Spec, action, status); err != nil {
-				return false, err
-			}
-			waiting = waiting || status.Phase == karo.PhasePending
-			continue
-		}
-		if err := x.followJob(ctx, e, status); err != nil {
-			return false, err
-		}
+		errs = append(errs, x.createJob(ctx, e, &revision.Spec, action, status))
+		waiting = waiting || status.Phase == karo.PhasePending
 	}
-	return waiting, nil
+	return waiting, errors.Join(errs...)
 }
 
 // createJob creates the Job of an action, or finds it created before. Only what says nothing about the action is
 // returned as an error.
-func (x *Executor) createJob(ctx context.Context, e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action, status *karo.ActionStatus) error {
+func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action, status *karo.ActionStatus) error {
 	wanted, err := jobs.Build(e, spec, action)
 	if err != nil {
 		fail(status, reasonNotBuilt, err.Error())
@@ -135,11 +178,15 @@ func (x *Executor) createJob(ctx context.Context, e *karo.Execution, spec *karo.
 	case isPermanent(err):
 		fail(status, reasonRefused, err.Error())
 		return nil
-	case time.Since(e.CreationTimestamp.Time) > giveUp:
+	case time.Since(e.CreationTimestamp.Time) > giveUp && time.Since(x.began) > giveUp:
 		fail(status, reasonNotCreated, fmt.Sprintf("gave up after %s: %v", giveUp, err))
 		return nil
 	default:
-		status.Phase, status.Reason, status.Message = karo.PhasePending, reasonNotCreated, err.Error()
+		// The message is that of the first refusal: the next may differ in a number only, and storing it would have
+		// the Execution tried again at once.
+		if status.Reason != reasonNotCreated {
+			status.Phase, status.Reason, status.Message = karo.PhasePending, reasonNotCreated, err.Error()
+		}
 		return nil
 	}
 	status.JobUID = job.UID
@@ -156,14 +203,15 @@ func isPermanent(err error) bool {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return true
 	case apierrors.IsForbidden(err):
-		// A quota may have room later. The cluster has no other word for it than its message.
-		return !strings.Contains(err.Error(), "exceeded quota")
+		// A quota may have room later, and a kube-apiserver that starts forbids everything. The only no for ever is
+		// that of a webhook, for which the cluster has no other word than its message.
+		return strings.Contains(err.Error(), "denied the request")
 	}
 	return false
 }
 
 // followJob takes over how the Job of an action ended, if it has.
-func (x *Executor) followJob(ctx context.Context, e *karo.Execution, status *karo.ActionStatus) error {
+func (x *term) followJob(ctx context.Context, e *karo.Execution, status *karo.ActionStatus) error {
 	job, err := x.job(ctx, e, status)
 	if err != nil {
 		return err
@@ -195,7 +243,7 @@ func (x *Executor) followJob(ctx context.Context, e *karo.Execution, status *kar
 
 // job returns the Job of an action, or nil when it is gone for certain. A Job of that name that is not the one that
 // was recorded, or does not belong to the Execution, is not it.
-func (x *Executor) job(ctx context.Context, e *karo.Execution, status *karo.ActionStatus) (*batchv1.Job, error) {
+func (x *term) job(ctx context.Context, e *karo.Execution, status *karo.ActionStatus) (*batchv1.Job, error) {
 	job, err := x.jobs.Jobs(e.Namespace).Get(status.JobName)
 	if err == nil && job.UID == status.JobUID && metav1.IsControlledBy(job, e) {
 		return job, nil
@@ -232,7 +280,7 @@ type outcome struct {
 
 // outcome reads from the last pod of a Job how its container ended. The kubelet puts the last log lines of a
 // container that failed into its termination message.
-func (x *Executor) outcome(ctx context.Context, job *batchv1.Job) (outcome, error) {
+func (x *term) outcome(ctx context.Context, job *batchv1.Job) (outcome, error) {
 	pods, err := x.client.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: batchv1.ControllerUidLabel + "=" + string(job.UID),
 	})
@@ -260,7 +308,7 @@ func (x *Executor) outcome(ctx context.Context, job *batchv1.Job) (outcome, erro
 
 // expireJobs lets the Jobs go whose end the stored Execution holds. With a time to live from the start, an outage
 // longer than it would let a Job vanish unseen and run again.
-func (x *Executor) expireJobs(ctx context.Context, e *karo.Execution) error {
+func (x *term) expireJobs(ctx context.Context, e *karo.Execution) error {
 	var spec *karo.AlertReactionSpec
 	for i := range e.Status.Actions {
 		status := &e.Status.Actions[i]
@@ -286,7 +334,7 @@ func (x *Executor) expireJobs(ctx context.Context, e *karo.Execution) error {
 }
 
 // specOf returns the spec that an Execution runs; an empty one if its revision is gone.
-func (x *Executor) specOf(ctx context.Context, e *karo.Execution) (*karo.AlertReactionSpec, error) {
+func (x *term) specOf(ctx context.Context, e *karo.Execution) (*karo.AlertReactionSpec, error) {
 	revision, err := x.store.GetRevision(ctx, e.Namespace, e.Spec.Reaction.Revision)
 	if apierrors.IsNotFound(err) {
 		return &karo.AlertReactionSpec{}, nil
@@ -360,7 +408,7 @@ func phaseOf(actions []karo.ActionStatus) karo.Phase {
 	phase := karo.PhaseSucceeded
 	for i := range actions {
 		switch actions[i].Phase {
-		case karo.PhasePending:
+		case karo.PhasePending, "":
 			return karo.PhasePending
 		case karo.PhaseRunning:
 			phase = karo.PhaseRunning
@@ -375,7 +423,7 @@ func phaseOf(actions []karo.ActionStatus) karo.Phase {
 
 func failures(status *karo.ExecutionStatus) string {
 	if status.Reason == reasonRevisionGone {
-		return "the revision of the reaction that was to run is gone"
+		return revisionGone
 	}
 	var failed []string
 	for i := range status.Actions {

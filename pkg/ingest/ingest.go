@@ -7,12 +7,13 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	batchv1 "k8s.io/api/batch/v1"
@@ -50,16 +51,14 @@ type Store interface {
 	CreateExecution(ctx context.Context, e *karo.Execution) (*karo.Execution, error)
 	// GetExecution reads an Execution from storage.
 	GetExecution(ctx context.Context, namespace, name string) (*karo.Execution, error)
-	// CreateRevision stores a ReactionRevision; one that exists is left alone.
-	CreateRevision(ctx context.Context, r *karo.ReactionRevision) error
+	// EnsureRevision stores a ReactionRevision unless it exists.
+	EnsureRevision(ctx context.Context, r *karo.ReactionRevision) error
 }
 
 // Namespaces knows the namespaces of the cluster.
 type Namespaces interface {
-	// Get returns a namespace, asking the cluster before it says that there is none.
+	// Get returns a namespace, asking the cluster before it says that there is none, or that it is going.
 	Get(ctx context.Context, name string) (*corev1.Namespace, error)
-	// Lives reports whether a namespace is not known to be going.
-	Lives(name string) bool
 }
 
 // RenderJobs returns the Jobs that an Execution of a spec becomes.
@@ -74,9 +73,8 @@ type Ingest struct {
 	Namespaces Namespaces
 	RenderJobs RenderJobs
 
-	revisions sync.Map // of types.UID to the int64 generation whose revision is known to be stored
-	proof     singleflight.Group
-	freshAt   atomic.Pointer[time.Time]
+	proof   singleflight.Group
+	freshAt atomic.Pointer[time.Time]
 }
 
 // Trigger stores an Execution for every alert of a notification that a reaction answers, in one namespace or, if that
@@ -84,10 +82,18 @@ type Ingest struct {
 // may repeat the whole notification after it.
 func (i *Ingest) Trigger(ctx context.Context, namespace string, n *notification.Notification) (*karo.AlertNotificationResult, error) {
 	result, err := i.handle(ctx, namespace, n, i.trigger)
-	if err == nil {
-		count(result)
+	if err != nil {
+		return nil, err
 	}
-	return result, err
+	count(result)
+	logger := klog.FromContext(ctx)
+	if result.Refused > 0 {
+		logger.Info("Refused what can never be stored; the answer says why", "namespace", namespace, "receiver", n.Receiver, "refused", result.Refused)
+	}
+	if n.TruncatedAlerts > 0 {
+		logger.Info("Alertmanager left alerts out because of its max_alerts; they are lost", "namespace", namespace, "receiver", n.Receiver, "alerts", n.TruncatedAlerts)
+	}
+	return result, nil
 }
 
 // Simulate answers as Trigger would, with the reason of every matcher and the Jobs, and stores nothing.
@@ -107,7 +113,7 @@ func (i *Ingest) handle(ctx context.Context, namespace string, n *notification.N
 			return nil, unavailable("reading the namespace", err)
 		}
 		if ns.DeletionTimestamp != nil {
-			return refuseAll(n, fmt.Sprintf("namespace %s is being terminated", namespace)), nil
+			return refuseAll(n, terminating(namespace)), nil
 		}
 	}
 	if err := i.fresh(ctx); err != nil {
@@ -167,6 +173,10 @@ func (i *Ingest) fresh(ctx context.Context) error {
 }
 
 func (i *Ingest) trigger(ctx context.Context, namespace string, n *notification.Notification, alert *karo.AlertOccurrence, out *karo.AlertResult) error {
+	// A large notification may take longer than a proof holds.
+	if err := i.fresh(ctx); err != nil {
+		return err
+	}
 	received := nanotime.New(time.Now())
 	for in, reactions := range byNamespace(i.Index.Match(namespace, alert)) {
 		results, err := i.triggerIn(ctx, in, n, alert, reactions, received)
@@ -187,7 +197,10 @@ func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notificatio
 	defer record.Release()
 	results := make([]karo.ReactionResult, 0, len(reactions))
 	for _, reaction := range reactions {
-		e, result := i.plan(record, n, alert, reaction, received)
+		e, result, err := i.plan(ctx, record, n, alert, reaction, received)
+		if err != nil {
+			return nil, err
+		}
 		if e != nil {
 			if err := i.store(ctx, record, reaction, e, &result); err != nil {
 				return nil, err
@@ -203,23 +216,28 @@ func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notificatio
 }
 
 // plan decides what a reaction that matches does about an alert. It returns the Execution to store, if any.
-func (i *Ingest) plan(record *memory.Record, n *notification.Notification, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time) (*karo.Execution, karo.ReactionResult) {
+func (i *Ingest) plan(ctx context.Context, record *memory.Record, n *notification.Notification, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time) (*karo.Execution, karo.ReactionResult, error) {
 	result := karo.ReactionResult{Namespace: reaction.Namespace, Name: reaction.Name}
-	if !i.Namespaces.Lives(reaction.Namespace) {
+	namespace, err := i.Namespaces.Get(ctx, reaction.Namespace)
+	gone := apierrors.IsNotFound(err)
+	if err != nil && !gone {
+		return nil, result, err
+	}
+	if gone || namespace.DeletionTimestamp != nil {
 		result.Outcome = karo.RunRefused
-		result.Message = fmt.Sprintf("namespace %s is being terminated", reaction.Namespace)
-		return nil, result
+		result.Message = terminating(reaction.Namespace)
+		return nil, result, nil
 	}
 	if alert.Status == karo.AlertResolved {
 		result.Outcome = karo.RunUnmatched
 		result.Message = "the reaction answers firing alerts only"
-		return nil, result
+		return nil, result, nil
 	}
 	last := record.Last(reaction.UID, alert.Status, received)
 	run, follows := memory.Decide(last, alert.StartsAt, received)
 	if !run {
 		result.Outcome, result.Execution = karo.RunKnown, last.Execution
-		return nil, result
+		return nil, result, nil
 	}
 	e := newExecution(n, alert, reaction, received, follows)
 	result.Outcome = karo.RunCreated
@@ -230,15 +248,20 @@ func (i *Ingest) plan(record *memory.Record, n *notification.Notification, alert
 	}
 	e.Name = names.Execution(reaction.Name, names.OccurrenceOf(e))
 	result.Execution = e.Name
-	return e, result
+	return e, result, nil
+}
+
+func terminating(namespace string) string {
+	return fmt.Sprintf("namespace %s is being terminated", namespace)
 }
 
 // store makes the plan durable. Only an error that may pass is returned.
 func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *karo.AlertReaction, e *karo.Execution, result *karo.ReactionResult) error {
 	if result.Outcome == karo.RunSkipped {
 		record.Skipped(reaction.UID, reaction.Name, karo.SkipMemory{Reason: result.Reason, Time: metav1.Now()})
-	} else if err := i.ensureRevision(ctx, reaction); err != nil {
-		return i.permanent(ctx, err, result)
+	}
+	if err := i.ensureRevision(ctx, reaction); err != nil {
+		return permanent(err, result)
 	}
 	stored, err := i.Store.CreateExecution(ctx, e)
 	if apierrors.IsAlreadyExists(err) {
@@ -256,7 +279,7 @@ func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *kar
 		}
 	}
 	if err != nil {
-		return i.permanent(ctx, err, result)
+		return permanent(err, result)
 	}
 	if result.Outcome == karo.RunSkipped {
 		return nil
@@ -265,21 +288,17 @@ func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *kar
 }
 
 // permanent turns an error that would come again into a refusal of this one run, and passes on any other.
-func (i *Ingest) permanent(ctx context.Context, err error, result *karo.ReactionResult) error {
-	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) && !apierrors.IsRequestEntityTooLargeError(err) {
+func permanent(err error, result *karo.ReactionResult) error {
+	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) && !errors.Is(err, rpctypes.ErrRequestTooLarge) {
 		return err
 	}
-	klog.FromContext(ctx).Error(err, "An execution can never be stored", "namespace", result.Namespace, "reaction", result.Name)
 	result.Outcome, result.Execution, result.Message = karo.RunRefused, "", err.Error()
 	return nil
 }
 
 func (i *Ingest) ensureRevision(ctx context.Context, reaction *karo.AlertReaction) error {
-	if generation, ok := i.revisions.Load(reaction.UID); ok && generation == reaction.Generation {
-		return nil
-	}
 	ref := referenceTo(reaction)
-	err := i.Store.CreateRevision(ctx, &karo.ReactionRevision{
+	err := i.Store.EnsureRevision(ctx, &karo.ReactionRevision{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            ref.Revision,
 			Namespace:       reaction.Namespace,
@@ -291,11 +310,10 @@ func (i *Ingest) ensureRevision(ctx context.Context, reaction *karo.AlertReactio
 	if err != nil {
 		return fmt.Errorf("storing revision %s: %w", ref.Revision, err)
 	}
-	i.revisions.Store(reaction.UID, reaction.Generation)
 	return nil
 }
 
-func (i *Ingest) simulate(_ context.Context, namespace string, n *notification.Notification, alert *karo.AlertOccurrence, out *karo.AlertResult) error {
+func (i *Ingest) simulate(ctx context.Context, namespace string, n *notification.Notification, alert *karo.AlertOccurrence, out *karo.AlertResult) error {
 	received := nanotime.New(time.Now())
 	for _, reaction := range i.Index.All(namespace) {
 		rules := i.Index.Rules(reaction)
@@ -305,7 +323,10 @@ func (i *Ingest) simulate(_ context.Context, namespace string, n *notification.N
 		result := karo.ReactionResult{Namespace: reaction.Namespace, Name: reaction.Name, Outcome: karo.RunUnmatched}
 		if rules.Match(alert) {
 			var e *karo.Execution
-			e, result = i.planOnly(n, alert, reaction, received)
+			var err error
+			if e, result, err = i.planOnly(ctx, n, alert, reaction, received); err != nil {
+				return err
+			}
 			if result.Outcome == karo.RunCreated {
 				jobs, err := i.RenderJobs(e, &reaction.Spec)
 				if err != nil {
@@ -321,10 +342,10 @@ func (i *Ingest) simulate(_ context.Context, namespace string, n *notification.N
 	return nil
 }
 
-func (i *Ingest) planOnly(n *notification.Notification, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time) (*karo.Execution, karo.ReactionResult) {
+func (i *Ingest) planOnly(ctx context.Context, n *notification.Notification, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time) (*karo.Execution, karo.ReactionResult, error) {
 	record := i.Memory.Acquire(memory.KeyOf(reaction.Namespace, alert))
 	defer record.Release()
-	return i.plan(record, n, alert, reaction, received)
+	return i.plan(ctx, record, n, alert, reaction, received)
 }
 
 func newExecution(n *notification.Notification, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time, follows *nanotime.Time) *karo.Execution {

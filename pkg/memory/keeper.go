@@ -37,8 +37,13 @@ type Keeper struct {
 	memory  *Memory
 	release func(ctx context.Context, e *karo.Execution) error
 	queue   workqueue.TypedRateLimitingInterface[string]
-	// covered holds since when the stored Alert has been seen to remember an Execution.
-	covered map[types.UID]time.Time
+	// covered holds, by the key of an Execution, since when the stored Alert has been seen to remember it.
+	covered map[string]coverage
+}
+
+type coverage struct {
+	uid   types.UID
+	since time.Time
 }
 
 // NewKeeper returns a Keeper that calls release to remove the finalizer of an Execution.
@@ -49,7 +54,7 @@ func NewKeeper(m *Memory, release func(ctx context.Context, e *karo.Execution) e
 // Run works until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	k.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
-	k.covered = map[types.UID]time.Time{}
+	k.covered = map[string]coverage{}
 	enqueue := func(obj any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
 			k.queue.Add(key)
@@ -58,6 +63,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	registration, err := k.memory.executions.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    enqueue,
 		UpdateFunc: func(_, obj any) { enqueue(obj) },
+		DeleteFunc: enqueue,
 	})
 	if err != nil {
 		return fmt.Errorf("watching executions: %w", err)
@@ -92,14 +98,14 @@ func (k *Keeper) next(ctx context.Context) bool {
 
 func (k *Keeper) sync(ctx context.Context, key string) error {
 	obj, exists, err := k.memory.executions.GetStore().GetByKey(key)
-	if err != nil || !exists {
+	if err != nil {
 		return err
 	}
-	e := obj.(*karo.Execution)
-	if !HasFinalizer(e) {
-		delete(k.covered, e.UID)
+	if !exists || !HasFinalizer(obj.(*karo.Execution)) {
+		delete(k.covered, key)
 		return nil
 	}
+	e := obj.(*karo.Execution)
 	live := k.memory.live
 	if !live.NamespaceLives(e.Namespace) || !live.ReactionLives(e.Namespace, e.Spec.Reaction.Name, e.Spec.Reaction.UID) {
 		// With the reaction its memory goes; nothing will ask for it again.
@@ -107,35 +113,27 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 			k.queue.AddAfter(key, settle)
 			return nil
 		}
-		return k.letGo(ctx, e)
+		return k.release(ctx, e)
 	}
-	since, covered := k.covered[e.UID]
-	if !covered {
+	covered := k.covered[key]
+	if covered.uid != e.UID {
 		alertKey := KeyOf(e.Namespace, &e.Spec.Alert)
 		if !remembers(k.memory.stored(alertKey), e) {
 			k.memory.queue.Add(alertKey)
 			k.queue.AddAfter(key, recheck)
 			return nil
 		}
-		since = time.Now()
-		k.covered[e.UID] = since
+		covered = coverage{uid: e.UID, since: time.Now()}
+		k.covered[key] = covered
 	}
-	if wait := settle - time.Since(since); wait > 0 {
+	if wait := settle - time.Since(covered.since); wait > 0 {
 		if e.DeletionTimestamp != nil {
 			wait = min(wait, recheck) // The reaction or the namespace may go meanwhile.
 		}
 		k.queue.AddAfter(key, wait)
 		return nil
 	}
-	return k.letGo(ctx, e)
-}
-
-func (k *Keeper) letGo(ctx context.Context, e *karo.Execution) error {
-	if err := k.release(ctx, e); err != nil {
-		return err
-	}
-	delete(k.covered, e.UID)
-	return nil
+	return k.release(ctx, e)
 }
 
 // remembers reports whether an Alert holds the run of an Execution, or a later one.

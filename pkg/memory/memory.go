@@ -272,6 +272,9 @@ func (m *Memory) writeNext(ctx context.Context) bool {
 		return false
 	}
 	defer m.queue.Done(key)
+	if ctx.Err() != nil {
+		return true // What is not written now is found again in the Executions.
+	}
 	if err := m.write(ctx, key); err != nil {
 		klog.FromContext(ctx).Error(err, "Writing the memory of an alert failed; it will be tried again", "alert", key)
 		m.queue.AddRateLimited(key)

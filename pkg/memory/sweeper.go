@@ -45,6 +45,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 func (s *Sweeper) sweep(ctx context.Context, now time.Time) {
 	for _, obj := range s.memory.alerts.GetStore().List() {
 		alert := obj.(*karo.Alert)
+		if ctx.Err() != nil {
+			return
+		}
 		if alert.Status.LastSeen == nil || now.Sub(alert.Status.LastSeen.Time) < s.lifetime {
 			continue
 		}

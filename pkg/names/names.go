@@ -31,13 +31,6 @@ const (
 
 var encoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-var reserved = regexp.MustCompile(`^[a-z0-9.-]{1,36}-[a-z2-7]{26}$`)
-
-// IsReserved reports whether a name has the shape of the names made here, which clients may not choose.
-func IsReserved(name string) bool {
-	return reserved.MatchString(name)
-}
-
 // Occurrence identifies one run of a reaction for one occurrence of an alert.
 type Occurrence struct {
 	ReactionUID types.UID

@@ -40,9 +40,6 @@ func expectValid(t *testing.T, name string) {
 	for _, problem := range apivalidation.NameIsDNSSubdomain(name, false) {
 		t.Errorf("%q: %s", name, problem)
 	}
-	if !names.IsReserved(name) {
-		t.Errorf("%q does not have the shape that is reserved", name)
-	}
 }
 
 // nastyReactions are valid names of reactions that a careless cut would make invalid ones of.
@@ -91,7 +88,7 @@ func TestNamesOfNastyAlerts(t *testing.T) {
 	}
 	valid := func(alert string) bool {
 		name := names.Alert(alert, nil)
-		return len(name) <= maxLength && names.IsReserved(name) && len(apivalidation.NameIsDNSSubdomain(name, false)) == 0
+		return len(name) <= maxLength && len(apivalidation.NameIsDNSSubdomain(name, false)) == 0
 	}
 	if err := quick.Check(valid, &quick.Config{MaxCount: 5000}); err != nil {
 		t.Error(err)
@@ -293,31 +290,6 @@ func TestOccurrenceOf(t *testing.T) {
 	e.Status = karo.ExecutionStatus{Phase: karo.PhaseSkipped, Reason: "Suspended"}
 	if got := names.OccurrenceOf(e); got.SkipReason != "Suspended" {
 		t.Errorf("the identity of a skipped run has the reason %q, want Suspended", got.SkipReason)
-	}
-}
-
-func TestIsReserved(t *testing.T) {
-	hash := strings.Repeat("a2", 13)
-	for name, want := range map[string]bool{
-		"r-" + hash:                              true,
-		"a.b-c-" + hash:                          true,
-		strings.Repeat("r", 36) + "-" + hash:     true,
-		strings.Repeat("r", 37) + "-" + hash:     false,
-		"-" + hash:                               false,
-		hash:                                     false,
-		"r" + hash:                               false,
-		"r-" + hash[1:]:                          false,
-		"r-" + hash + "\n":                       false,
-		"r-" + strings.Repeat("1", 26):           false, // 0, 1, 8 and 9 are no digits of base32.
-		"r-" + strings.ToUpper(hash):             false,
-		"":                                       false,
-		"my-execution":                           false,
-		"restart-pods-x7k2p":                     false, // This is what generateName makes.
-		"nightly-" + strings.Repeat("report", 5): false,
-	} {
-		if got := names.IsReserved(name); got != want {
-			t.Errorf("%q: got %t, want %t", name, got, want)
-		}
 	}
 }
 

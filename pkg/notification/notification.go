@@ -25,6 +25,15 @@ import (
 // MaxAlertBytes is the size, as JSON, above which an alert cannot be stored in an Execution.
 const MaxAlertBytes = 512 << 10
 
+// MaxAlerts is how many alerts a notification may have. The largest groups that are known have 20,000.
+const MaxAlerts = 100_000
+
+// maxReceiver is the length to which the name of a receiver is cut: every Execution holds it.
+const maxReceiver = 1 << 10
+
+// ErrTooManyAlerts is the error of a notification with more than MaxAlerts.
+var ErrTooManyAlerts = fmt.Errorf("a notification has at most %d alerts", MaxAlerts)
+
 // Notification is one notification, in the words of the API.
 type Notification struct {
 	Receiver        string
@@ -50,7 +59,8 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("not an Alertmanager notification: at byte %d: %s", e.Offset, e.Reason)
 }
 
-// Decode reads a notification. The error is a *SyntaxError when the body is at fault, else the reader's own.
+// Decode reads a notification. The error is a *SyntaxError when the body is no notification, ErrTooManyAlerts when it
+// is too large a one, else the reader's own.
 func Decode(r io.Reader) (*Notification, error) {
 	d := &decoder{json: json.NewDecoder(r)}
 	d.json.UseNumber() // Else a number that no float64 can hold would be an error of neither the body nor the reader.
@@ -86,7 +96,7 @@ func (d *decoder) notification() error {
 		case "alerts":
 			err = d.alerts()
 		default:
-			err = d.value("", new(json.RawMessage))
+			err = d.skip()
 		}
 		if err != nil {
 			return err
@@ -121,6 +131,9 @@ func (d *decoder) alerts() error {
 		return &SyntaxError{Offset: d.json.InputOffset(), Reason: "alerts: must be an array"}
 	}
 	for d.json.More() {
+		if len(d.result.Alerts) == MaxAlerts {
+			return ErrTooManyAlerts
+		}
 		var raw json.RawMessage
 		if err := d.json.Decode(&raw); err != nil {
 			return d.fail(err)
@@ -133,6 +146,26 @@ func (d *decoder) alerts() error {
 	return nil
 }
 
+// skip reads a value that nobody asked for, token by token, so that it is never in memory as a whole.
+func (d *decoder) skip() error {
+	depth := 0
+	for {
+		token, err := d.json.Token()
+		if err != nil {
+			return d.fail(err)
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
 // finish gives the alerts that lack a status that of the group, which may stand behind them.
 func (d *decoder) finish() *Notification {
 	groupStatus := karo.AlertFiring
@@ -143,6 +176,9 @@ func (d *decoder) finish() *Notification {
 		if d.result.Alerts[i].Status == "" {
 			d.result.Alerts[i].Status = groupStatus
 		}
+	}
+	if len(d.result.Receiver) > maxReceiver {
+		d.result.Receiver = strings.ToValidUTF8(d.result.Receiver[:maxReceiver], "")
 	}
 	return &d.result
 }
@@ -204,7 +240,7 @@ func decodeAlert(raw json.RawMessage, path *field.Path) Alert {
 	}
 	// What is stored may be longer than what was sent: JSON is written with some characters as six.
 	if len(raw) > MaxAlertBytes/6 {
-		stored, err := json.Marshal([]any{in.Labels, in.Annotations, in.GeneratorURL})
+		stored, err := json.Marshal([]any{in.Labels, in.Annotations, in.GeneratorURL, in.Fingerprint})
 		if err != nil || len(stored) > MaxAlertBytes {
 			return Alert{AlertOccurrence: identity(raw), Err: field.TooLong(path, "", MaxAlertBytes)}
 		}

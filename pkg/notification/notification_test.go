@@ -162,7 +162,7 @@ func TestDecodeWhatIsNoNotification(t *testing.T) {
 		"the wrong bracket":         {`{"alerts":[}`, 11, "invalid character '}' looking for beginning of value"},
 		"a line end in a string":    {"{\"alerts\":[{\"status\":\"a\nb\"}]}", 11, `invalid character '\n' in string literal`},
 		"NUL":                       {"{\"alerts\":[]\x00}", 12, `invalid character '\x00' after object key:value pair`},
-		"too deep":                  {`{"alerts":[],"x":` + deep, 17, "invalid character '[' exceeded max depth"},
+		"too deep":                  {`{"alerts":[],"x":` + deep, 17 + int64(len(deep)), "the body ends in the middle of the notification"},
 		"alerts too deep":           {`{"alerts":[` + deep, 11, "invalid character '[' exceeded max depth"},
 		"text behind":               {`{"alerts":[]} x`, 14, "invalid character 'x' looking for beginning of value"},
 		"NUL behind":                {`{"alerts":[]}` + "\x00", 13, `invalid character '\x00' looking for beginning of value`},
@@ -184,7 +184,7 @@ func TestDecodeWhatIsNoNotification(t *testing.T) {
 		"receiver is an array":      {`{"receiver":["a"],"alerts":[]}`, 17, "receiver: unexpected array"},
 		"truncatedAlerts is a text": {`{"truncatedAlerts":"3","alerts":[]}`, 22, "truncatedAlerts: unexpected string"},
 		"truncatedAlerts is broken": {`{"truncatedAlerts":1.5,"alerts":[]}`, 22, "truncatedAlerts: unexpected number 1.5"},
-		"what is ignored is broken": {`{"x":{"y":tru},"alerts":[]}`, 5, "invalid character '}' in literal true (expecting 'e')"},
+		"what is ignored is broken": {`{"x":{"y":tru},"alerts":[]}`, 10, "invalid character '}' in literal true (expecting 'e')"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := notification.Decode(strings.NewReader(tc.body))

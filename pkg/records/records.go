@@ -72,9 +72,14 @@ func (r *Records) ReleaseExecution(ctx context.Context, e *karo.Execution) error
 	return err
 }
 
-// CreateRevision stores a ReactionRevision; one that exists is left alone, since its name says what it holds.
-func (r *Records) CreateRevision(ctx context.Context, revision *karo.ReactionRevision) error {
-	_, err := create(ctx, r.Revisions, revision.Namespace, revision)
+// EnsureRevision stores a ReactionRevision unless it exists; its name says what it holds.
+func (r *Records) EnsureRevision(ctx context.Context, revision *karo.ReactionRevision) error {
+	// The watch cache is enough to save the write: it learns at once of what is deleted.
+	obj, err := r.Revisions.Get(in(ctx, revision.Namespace), revision.Name, &metav1.GetOptions{ResourceVersion: "0"})
+	if err == nil && obj.(*karo.ReactionRevision).DeletionTimestamp == nil {
+		return nil
+	}
+	_, err = create(ctx, r.Revisions, revision.Namespace, revision)
 	if apierrors.IsAlreadyExists(err) {
 		return nil
 	}

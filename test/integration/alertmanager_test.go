@@ -102,7 +102,7 @@ func TestAlertmanagerGroupRunsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { first.Process().Stop() })
+	t.Cleanup(func() { _ = first.Process().Stop() })
 
 	began := time.Now().Add(-time.Minute)
 	later := time.Now().Add(time.Hour) // An alert without an end would resolve by itself after some minutes.
@@ -115,7 +115,9 @@ func TestAlertmanagerGroupRunsOnce(t *testing.T) {
 	waitNotifications(t, first, 3)
 	expectRuns(t, namespace, 3)
 
-	first.Process().Stop()
+	if err := first.Process().Stop(); err != nil {
+		t.Fatal(err)
+	}
 	if err := first.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +131,7 @@ func TestAlertmanagerGroupRunsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { second.Process().Stop() })
+	t.Cleanup(func() { _ = second.Process().Stop() })
 	if err := second.Send(t.Context(), group(began, later)...); err != nil {
 		t.Fatal(err)
 	}

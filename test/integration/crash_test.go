@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,34 +35,34 @@ func restart(t *testing.T) {
 	}
 }
 
-// What was acknowledged is executed after a crash between the acknowledgement and the Job, once, and what was stored
-// is still there.
-func TestKillBeforeTheJob(t *testing.T) {
-	namespace := newNamespace(t)
-	reaction := newReaction(t, namespace, "r", "A", "busybox")
-	// A quota keeps the Job from being created until it is lifted.
-	quota := &corev1.ResourceQuota{
+// forbidJobs keeps Jobs from being created in a namespace, by a quota, until it is lifted.
+func forbidJobs(t *testing.T, namespace string) (lift func()) {
+	t.Helper()
+	quotas := cluster.Client.CoreV1().ResourceQuotas(namespace)
+	if _, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "no-jobs"},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/jobs.batch": resource.MustParse("0")}},
-	}
-	quotas := cluster.Client.CoreV1().ResourceQuotas(namespace)
-	if _, err := quotas.Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
+	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the quota to hold", func(ctx context.Context) error {
-		q, err := quotas.Get(ctx, quota.Name, metav1.GetOptions{})
+		q, err := quotas.Get(ctx, "no-jobs", metav1.GetOptions{})
 		if err == nil && len(q.Status.Hard) == 0 {
 			err = errors.New("it is not computed yet")
 		}
 		return err
 	})
-	s := newSender(t, namespace)
-	began := time.Now()
-	expectCounts(t, s.trigger(t, namespace, firing("A", began)), 1, 0, 0, 0)
-	karo.Process().Kill()
-	expectJobs(t, namespace, 0)
-	restart(t)
+	return func() {
+		t.Helper()
+		if err := quotas.Delete(t.Context(), "no-jobs", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
+// waitForQuota waits until the one Execution says that its Job waits for the quota.
+func waitForQuota(t *testing.T, namespace string) v1.Execution {
+	t.Helper()
 	var waiting v1.Execution
 	eventually(t, "the execution to say what it waits for", func(ctx context.Context) error {
 		items, err := executions(ctx, namespace)
@@ -74,12 +75,27 @@ func TestKillBeforeTheJob(t *testing.T) {
 		waiting = items[0]
 		return nil
 	})
+	return waiting
+}
+
+// What was acknowledged is executed after a crash between the acknowledgement and the Job, once, and what was stored
+// is still there.
+func TestKillBeforeTheJob(t *testing.T) {
+	namespace := newNamespace(t)
+	reaction := newReaction(t, namespace, "r", "A", "busybox")
+	lift := forbidJobs(t, namespace)
+	s := newSender(t, namespace)
+	began := time.Now()
+	expectCounts(t, s.trigger(t, namespace, firing("A", began)), 1, 0, 0, 0)
+	karo.Process().Kill()
+	expectJobs(t, namespace, 0)
+	restart(t)
+
+	waiting := waitForQuota(t, namespace)
 	if waiting.Status.Phase != v1.PhasePending {
 		t.Errorf("phase %s, not Pending", waiting.Status.Phase)
 	}
-	if err := quotas.Delete(t.Context(), quota.Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	lift()
 	done := waitFinished(t, namespace, 1, v1.PhaseSucceeded)[0]
 	expectJobs(t, namespace, 1)
 	if done.UID != waiting.UID || done.Spec.Reaction.UID != reaction.UID {
@@ -204,7 +220,63 @@ func TestFailures(t *testing.T) {
 }
 
 // A Job of the wanted name that belongs to somebody else is left alone, and said to be in the way.
-func TestForeignJob(t *testing.T) {
+func TestForeignJobIsInTheWay(t *testing.T) {
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "r", "A", "busybox")
+	lift := forbidJobs(t, namespace)
+	s := newSender(t, namespace)
+	s.trigger(t, namespace, firing("A", time.Now()))
+	name := waitForQuota(t, namespace).Status.Actions[0].JobName
+	karo.Process().Kill()
+	lift()
+	kubectl(t, "", "create", "job", name, "-n", namespace, "--image=localcluster/hang")
+	restart(t)
+	failed := waitFinished(t, namespace, 1, v1.PhaseFailed)[0]
+	if got := failed.Status.Actions[0]; got.Reason != "JobNameTaken" || !strings.Contains(got.Message, name) {
+		t.Errorf("status %+v", got)
+	}
+	foreign := expectJobs(t, namespace, 1)[0]
+	if foreign.Spec.TTLSecondsAfterFinished != nil || foreign.DeletionTimestamp != nil {
+		t.Errorf("the foreign job was touched: %+v", foreign)
+	}
+}
+
+// A revision that somebody deletes is written again for the next run, and does not disturb one that runs already.
+func TestDeletedRevision(t *testing.T) {
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "r", "A", "localcluster/hang")
+	newReaction(t, namespace, "q", "B", "busybox")
+	s := newSender(t, namespace)
+	s.trigger(t, namespace, firing("A", time.Now()))
+	waitFinished(t, namespace, 1, v1.PhaseRunning)
+	expectCounts(t, s.trigger(t, namespace, firing("B", time.Now())), 1, 0, 0, 0)
+	kubectl(t, "", "wait", "execution", "-n", namespace, "-l", "karo.io/reaction=q", "--for=condition=Complete", "--timeout=60s")
+
+	kubectl(t, "", "delete", "reactionrevisions", "--all", "-n", namespace)
+	expectCounts(t, s.trigger(t, namespace, firing("B", time.Now())), 1, 0, 0, 0)
+	kubectl(t, "", "wait", "execution", "-n", namespace, "-l", "karo.io/reaction=q", "--for=condition=Complete", "--timeout=60s")
+	running, err := client.KaroV1().Executions(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "spec.reaction.name=r"})
+	if err != nil || len(running.Items) != 1 || running.Items[0].Status.Phase != v1.PhaseRunning {
+		t.Errorf("the execution that runs: %+v, %v", running.Items, err)
+	}
+}
+
+// A second process on the same data does not start, says why, and does the first no harm.
+func TestDataInUse(t *testing.T) {
+	second, err := cluster.NewKaro(t.Context(), "karo-second", "--data-dir="+filepath.Join(cluster.Dir, "karo-apiserver"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "is in use by another process") {
+		t.Fatalf("a second process: %v", err)
+	}
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "r", "A", "busybox")
+	expectCounts(t, newSender(t, namespace).trigger(t, namespace, firing("A", time.Now())), 1, 0, 0, 0)
+}
+
+// A Job that was recorded is told by its UID: another one of its name is not it, and is left alone.
+func TestForeignJobInThePlace(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "localcluster/hang")
 	s := newSender(t, namespace)
@@ -242,7 +314,9 @@ func TestStopReleasesTheLease(t *testing.T) {
 		}
 		return err
 	})
-	karo.Process().Stop()
+	if err := karo.Process().Stop(); err != nil {
+		t.Errorf("it does not end well: %v", err)
+	}
 	if name, err := holder(t.Context()); err != nil || name != "" {
 		t.Errorf("the lease is held by %q, %v", name, err)
 	}
@@ -279,7 +353,9 @@ func TestExternalEtcd(t *testing.T) {
 	if _, err := client.KaroV1().AlertReactions(namespace).Get(t.Context(), "r", metav1.GetOptions{}); err == nil {
 		t.Error("the reaction is in the embedded etcd")
 	}
-	k.Process().Stop()
+	if err := k.Process().Stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 // The server does not start where a CustomResourceDefinition holds its API group, and says what to do.

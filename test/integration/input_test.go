@@ -84,16 +84,20 @@ func TestBadAlertsBesideGoodOnes(t *testing.T) {
 		`{"labels":{"alertname":7}}`,
 		`{"labels":{"alertname":"A"},"startsAt":"yesterday"}`,
 		`{"labels":{"alertname":"A"},"status":"burning"}`,
+		`{"labels":{"alertname":"A"},"startsAt":"9999-12-31T23:59:59-01:00"}`,
+		`{"labels":{"alertname":"A"},"fingerprint":"` + strings.Repeat("<", 500<<10) + `"}`,
 		`{"labels":{"alertname":"A","n":"2"}}`,
 	}, ",") + `]}`
 	result := s.acknowledged(t, triggerPath(namespace), []byte(body))
-	expectCounts(t, result, 2, 0, 0, 5)
+	expectCounts(t, result, 2, 0, 0, 7)
 	for i, says := range map[int]string{
 		1: "alerts[1]: Too long",
 		2: "alerts[2].labels: Required value",
 		3: "alerts[3].labels",
 		4: `alerts[4].startsAt: Invalid value: "yesterday" is not an RFC 3339 timestamp`,
 		5: `alerts[5].status: Unsupported value: "burning"`,
+		6: `alerts[6].startsAt: Invalid value: "9999-12-31T23:59:59-01:00" is not within the years`,
+		7: "alerts[7]: Too long",
 	} {
 		if got := result.Alerts[i]; got.Outcome != v1.AlertRefused || !strings.Contains(got.Message, says) {
 			t.Errorf("alert %d: %s %q, want %q", i, got.Outcome, got.Message, says)

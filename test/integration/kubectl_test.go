@@ -6,6 +6,7 @@ package integration
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -141,13 +142,45 @@ func TestKubectlOnExecutions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := strings.Replace(kubectl(t, "", "get", "ex", name, "-n", namespace, "-o", "yaml"), "name: "+name, "name: forged", 1)
-	for _, args := range [][]string{{"create"}, {"apply", "--server-side"}, {"apply"}} {
-		if out, err := cluster.Kubectl(t.Context(), forged, append(args, "-n", namespace, "-f", "-")...); err == nil {
-			t.Errorf("%v makes an execution: %s", args, out)
+	// Only a notification makes an Execution, however it is tried.
+	forged, err := json.Marshal(map[string]any{
+		"apiVersion": "karo.io/v1", "kind": "Execution", "metadata": map[string]string{"name": "forged"}, "spec": execution.Spec,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for says, args := range map[string][]string{
+		"the server does not allow this method": {"create"},
+		`executions.karo.io "forged" not found`: {"apply", "--server-side"},
+	} {
+		if out, err := cluster.Kubectl(t.Context(), string(forged), append(args, "-n", namespace, "-f", "-")...); err == nil || !strings.Contains(out, says) {
+			t.Errorf("%v: %v %s", args, err, out)
 		}
 	}
-	kubectl(t, "", "get", "alerts.karo.io,reactionrevisions", "-n", namespace)
+
+	// What Karo remembers can be read in every way, and deleted.
+	var alert string
+	eventually(t, "the alert to be written", func(ctx context.Context) error {
+		list, err := client.KaroV1().Alerts(namespace).List(ctx, metav1.ListOptions{})
+		if err == nil && len(list.Items) != 1 {
+			err = fmt.Errorf("%d alerts", len(list.Items))
+		}
+		if err == nil {
+			alert = list.Items[0].Name
+		}
+		return err
+	})
+	expect(t, kubectl(t, "", "get", "al", "-n", namespace, "-o", "wide"), "ALERT", "STATUS", "SINCE", "LAST SEEN", "REACTIONS", "INSTANCE", "firing", "db-1")
+	expect(t, kubectl(t, "", "describe", "alerts.karo.io", alert, "-n", namespace), "Reactions:", name)
+	expect(t, kubectl(t, "", "wait", "alerts.karo.io/"+alert, "-n", namespace, "--for=jsonpath={.status.status}=firing", "--timeout=10s"), "condition met")
+	expect(t, kubectl(t, "", "get", "reactionrevisions", "-n", namespace), "REACTION", "GENERATION", "r")
+	expect(t, kubectl(t, "", "describe", "reactionrevision", execution.Spec.Reaction.Revision, "-n", namespace), "busybox")
+	for _, kind := range []string{"alerts.karo.io", "reactionrevisions"} {
+		if out, err := cluster.Kubectl(t.Context(), "", "label", kind, "--all", "a=b", "-n", namespace); err == nil || !strings.Contains(out, "the server does not allow this method") {
+			t.Errorf("writing %s: %s", kind, out)
+		}
+	}
+	expect(t, kubectl(t, "", "delete", "reactionrevision", execution.Spec.Reaction.Revision, "-n", namespace), "deleted")
 
 	// Deleting it waits until the alert remembers the run, and takes its Jobs along.
 	kubectl(t, "", "delete", "ex", name, "-n", namespace, "--timeout=60s")

@@ -10,16 +10,22 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/client-go/discovery"
 	netutils "k8s.io/utils/net"
 
 	"karo.io/karo/pkg/apis/karo"
@@ -34,6 +40,8 @@ const (
 	etcdPrefix = "/registry"
 	// defaultNamespace is where the lease is when nothing else says so.
 	defaultNamespace = "karo-system"
+	// minAlertMemory is some times the 4 h after which Alertmanager, by default, repeats an alert.
+	minAlertMemory = 24 * time.Hour
 	// embeddedIdentity is the identity, in the lease, of the one replica that an embedded etcd allows for. It is the
 	// same after a crash, so that the successor need not wait for the lease to expire.
 	embeddedIdentity = "embedded-etcd"
@@ -74,6 +82,16 @@ func New() *Options {
 	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
 	// their own, and everything that comes through the kube-apiserver has passed the fairness there.
 	o.Recommended.Features.EnablePriorityAndFairness = false
+	// The one place between the client of the cluster and the admission that it decides on.
+	o.Recommended.ExtraAdmissionInitializers = func(c *genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
+		client, err := discovery.NewDiscoveryClientForConfig(c.ClientConfig)
+		if err != nil {
+			return nil, fmt.Errorf("client of the cluster: %w", err)
+		}
+		missing, err := missingPlugins(client)
+		o.Recommended.Admission.DisablePlugins = append(o.Recommended.Admission.DisablePlugins, missing...)
+		return nil, err
+	}
 	return o
 }
 
@@ -87,6 +105,20 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.Executor, "executor", o.Executor, "Whether this replica may turn Executions into Jobs. One replica at a time does, by lease.")
 	fs.IntVar(&o.ExecutorWorkers, "executor-workers", o.ExecutorWorkers, "How many Executions are worked on at a time.")
 	fs.DurationVar(&o.AlertMemory, "alert-memory", o.AlertMemory, "How long an alert is remembered after it was last seen. An alert that is forgotten runs again when it is sent again.")
+}
+
+// missingPlugins returns the admission plugins whose objects the cluster does not serve. They would wait for these for
+// ever, and refuse every write meanwhile: a cluster before 1.36 has no MutatingAdmissionPolicies.
+func missingPlugins(client discovery.ServerResourcesInterface) ([]string, error) {
+	list, err := client.ServerResourcesForGroupVersion(admissionregistrationv1.SchemeGroupVersion.String())
+	if err != nil {
+		return nil, fmt.Errorf("asking the cluster for its admission policies: %w", err)
+	}
+	served := slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == "mutatingadmissionpolicies" })
+	if served {
+		return nil, nil
+	}
+	return []string{mutating.PluginName}, nil
 }
 
 // embedded reports whether the server brings its own etcd.
@@ -124,8 +156,8 @@ func (o *Options) Validate() error {
 	if o.ExecutorWorkers < 1 {
 		errs = append(errs, errors.New("--executor-workers must be greater than 0"))
 	}
-	if o.AlertMemory < time.Hour {
-		errs = append(errs, errors.New("--alert-memory must be at least 1h: an alert that is forgotten while it fires runs again"))
+	if o.AlertMemory < minAlertMemory {
+		errs = append(errs, fmt.Errorf("--alert-memory must be at least %s: an alert that is forgotten while it fires runs again", minAlertMemory))
 	}
 	return utilerrors.NewAggregate(errs)
 }

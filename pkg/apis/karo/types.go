@@ -258,18 +258,6 @@ const (
 	PhaseSkipped Phase = "Skipped"
 )
 
-// ReasonSuspended is the reason of a skipped Execution whose reaction was suspended.
-const ReasonSuspended = "Suspended"
-
-const (
-	// ConditionFinished is True once nothing of the Execution will run any more, however it ended.
-	ConditionFinished = "Finished"
-	// ConditionComplete is True once every Job of the Execution completed.
-	ConditionComplete = "Complete"
-	// ConditionFailed is True once the Execution has failed.
-	ConditionFailed = "Failed"
-)
-
 // ExecutionStatus is how far a run is and how it ended.
 type ExecutionStatus struct {
 	// Phase is Pending, Running, Succeeded, Failed or Skipped.

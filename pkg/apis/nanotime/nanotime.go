@@ -35,7 +35,12 @@ func Parse(s string) (Time, error) {
 	if err != nil {
 		return Time{}, fmt.Errorf("%q is not an RFC 3339 timestamp", s)
 	}
-	return New(t), nil
+	utc := New(t)
+	// An offset can carry a time out of the years that RFC 3339 has, and then its own text could not be read again.
+	if utc.Year() < 0 || utc.Year() > 9999 {
+		return Time{}, fmt.Errorf("%q is not within the years 0 to 9999 of UTC", s)
+	}
+	return utc, nil
 }
 
 // String returns the JSON form without quotes, and "" for the zero Time.
@@ -51,7 +56,8 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	if t.IsZero() {
 		return []byte("null"), nil
 	}
-	return json.Marshal(t.String())
+	// The library refuses what could not be read again.
+	return t.UTC().MarshalJSON()
 }
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -164,3 +164,20 @@ func TestDeepCopy(t *testing.T) {
 		t.Errorf("got %s and %s, want %s", out, at.DeepCopy(), at)
 	}
 }
+
+// A time whose offset carries it out of the years that RFC 3339 has must not get in: what could be written, and not be
+// read again, would break every list that holds it.
+func TestParseRefusesYearsThatCannotBeRead(t *testing.T) {
+	for _, text := range []string{"9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"} {
+		if parsed, err := nanotime.Parse(text); err == nil {
+			t.Errorf("%s is accepted as %s", text, parsed)
+		}
+	}
+	far := nanotime.New(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC))
+	if text, err := json.Marshal(far); err == nil {
+		t.Errorf("the year 10000 is written as %s", text)
+	}
+	if _, err := nanotime.Parse("9999-12-31T23:59:59.999999999Z"); err != nil {
+		t.Error(err)
+	}
+}

@@ -25,6 +25,9 @@ import (
 // MaxSpecBytes is the size, as JSON, above which the spec of a reaction is refused: each revision of it is stored.
 const MaxSpecBytes = 256 << 10
 
+// MaxActions is how many actions a reaction may have: an Execution holds the end of each.
+const MaxActions = 100
+
 // AlertReaction validates a reaction that is created.
 func AlertReaction(r *karo.AlertReaction) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&r.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
@@ -37,6 +40,11 @@ func AlertReactionUpdate(r, old *karo.AlertReaction) field.ErrorList {
 	return append(errs, AlertReactionSpec(&r.Spec, field.NewPath("spec"))...)
 }
 
+// AlertReactionStatusUpdate validates a reaction whose status is changed.
+func AlertReactionStatusUpdate(r, old *karo.AlertReaction) field.ErrorList {
+	return apivalidation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+}
+
 // AlertReactionSpec validates the spec of a reaction.
 func AlertReactionSpec(spec *karo.AlertReactionSpec, path *field.Path) field.ErrorList {
 	_, errs := matching.Compile(spec, path)
@@ -44,6 +52,9 @@ func AlertReactionSpec(spec *karo.AlertReactionSpec, path *field.Path) field.Err
 	errs = append(errs, volumeErrs...)
 	if len(spec.Actions) == 0 {
 		errs = append(errs, field.Required(path.Child("actions"), "at least one action is required"))
+	}
+	if len(spec.Actions) > MaxActions {
+		errs = append(errs, field.TooMany(path.Child("actions"), len(spec.Actions), MaxActions))
 	}
 	actions := sets.New[string]()
 	for i := range spec.Actions {

@@ -42,11 +42,11 @@ func NewLimiter() *Limiter {
 	return &Limiter{all: semaphore.NewWeighted(maxBytes), senders: map[string]*sender{}}
 }
 
-// acquire waits for the turn of a request. The error, when there is none in time, makes the sender try again.
-func (l *Limiter) acquire(ctx context.Context, req *http.Request) (release func(), err error) {
-	size := min(max(req.ContentLength, minBytes), MaxBodyBytes)
+// acquire waits for the turn of a request whose body has at most limit bytes. The error, when there is none in time, makes the sender try again.
+func (l *Limiter) acquire(ctx context.Context, req *http.Request, limit int64) (release func(), err error) {
+	size := min(max(req.ContentLength, minBytes), limit)
 	if req.ContentLength < 0 {
-		size = MaxBodyBytes
+		size = limit
 	}
 	name := ""
 	if user, ok := genericapirequest.UserFrom(ctx); ok {

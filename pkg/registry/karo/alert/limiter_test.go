@@ -33,7 +33,7 @@ func body(size int64) *http.Request { return &http.Request{ContentLength: size} 
 func mustAcquire(ctx context.Context, t *testing.T, l *Limiter, size int64) (release func()) {
 	t.Helper()
 	began := time.Now()
-	release, err := l.acquire(ctx, body(size))
+	release, err := l.acquire(ctx, body(size), MaxBodyBytes)
 	if err != nil {
 		t.Fatalf("there is room, but: %v", err)
 	}
@@ -47,7 +47,7 @@ func mustAcquire(ctx context.Context, t *testing.T, l *Limiter, size int64) (rel
 func expectRefused(ctx context.Context, t *testing.T, l *Limiter, size int64, message string, after time.Duration) {
 	t.Helper()
 	began := time.Now()
-	release, err := l.acquire(ctx, body(size))
+	release, err := l.acquire(ctx, body(size), MaxBodyBytes)
 	if err == nil {
 		release()
 		t.Error("got a turn, want none")
@@ -131,7 +131,7 @@ func TestATurnComesWhenRoomIsMade(t *testing.T) {
 				}
 				got := make(chan func())
 				go func() {
-					release, err := l.acquire(from(t.Context(), waiting), body(largest))
+					release, err := l.acquire(from(t.Context(), waiting), body(largest), MaxBodyBytes)
 					if err != nil {
 						t.Errorf("room was made at once, but: %v", err)
 						release = func() {}

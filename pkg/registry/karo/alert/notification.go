@@ -26,6 +26,8 @@ const (
 
 	// MaxBodyBytes is the size of the largest notification.
 	MaxBodyBytes = 64 << 20
+	// maxSimulateBytes is that of the largest to simulate, whose answer is much larger than itself.
+	maxSimulateBytes = 256 << 10
 )
 
 // Handler takes notifications for a namespace or, if that is "", for all. Errors are those of the API.
@@ -52,22 +54,22 @@ func (*NotificationREST) NewConnectOptions() (runtime.Object, bool, string) { re
 
 // Connect implements rest.Connecter.
 func (r *NotificationREST) Connect(ctx context.Context, name string, _ runtime.Object, responder rest.Responder) (http.Handler, error) {
-	handle := r.Handler.Trigger
+	handle, limit := r.Handler.Trigger, int64(MaxBodyBytes)
 	switch name {
 	case Trigger:
 	case Simulate:
-		handle = r.Handler.Simulate
+		handle, limit = r.Handler.Simulate, maxSimulateBytes
 	default:
 		return nil, apierrors.NewMethodNotSupported(karo.Resource(r.Resource), "create")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		release, err := r.Limiter.acquire(ctx, req)
+		release, err := r.Limiter.acquire(ctx, req, limit)
 		if err != nil {
 			responder.Error(err)
 			return
 		}
 		defer release()
-		n, err := notification.Decode(http.MaxBytesReader(w, req.Body, MaxBodyBytes))
+		n, err := notification.Decode(http.MaxBytesReader(w, req.Body, limit))
 		if err != nil {
 			responder.Error(bodyError(err))
 			return
@@ -86,6 +88,8 @@ func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	var syntax *notification.SyntaxError
 	switch {
+	case errors.Is(err, notification.ErrTooManyAlerts):
+		return apierrors.NewRequestEntityTooLargeError(err.Error())
 	case errors.As(err, &tooLarge):
 		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("a notification has at most %d bytes", tooLarge.Limit))
 	case errors.As(err, &syntax):

@@ -98,6 +98,11 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	metav1.ResetObjectMetaForStatus(reaction, stored)
 }
 
+// ValidateUpdate looks at no spec: one that was stored under other rules still has a status.
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.AlertReactionStatusUpdate(obj.(*karo.AlertReaction), old.(*karo.AlertReaction))
+}
+
 // toSelectableFields returns the fields that a field selector may name; v1.SelectableFields lists them.
 func toSelectableFields(reaction *karo.AlertReaction) fields.Set {
 	return generic.AddObjectMetaFieldsSet(fields.Set{

@@ -67,21 +67,12 @@ var _ interface {
 func (strategy) NamespaceScoped() bool { return true }
 
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
-	setGeneration(obj, 1)
-}
-
-// PrepareForUpdate keeps the generation: what these objects stand for never changes.
-func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	if stored, err := meta.Accessor(old); err == nil {
-		setGeneration(obj, stored.GetGeneration())
-	}
-}
-
-func setGeneration(obj runtime.Object, generation int64) {
 	if accessor, err := meta.Accessor(obj); err == nil {
-		accessor.SetGeneration(generation)
+		accessor.SetGeneration(1)
 	}
 }
+
+func (strategy) PrepareForUpdate(context.Context, runtime.Object, runtime.Object) {}
 
 func (s strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
 	return s.resource.Validate(obj)
