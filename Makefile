@@ -13,7 +13,7 @@ help: ## Show what there is
 
 .PHONY: build
 build: ## Build bin/karo-apiserver
-	go build -trimpath -ldflags "-s -w" -o bin/karo-apiserver ./cmd/apiserver
+	go build -ldflags "-s -w" -o bin/karo-apiserver ./cmd/apiserver
 
 .PHONY: run
 run: ## Start a cluster with Karo, send one alert, and stay up (first time: about 10 minutes of compiling)
