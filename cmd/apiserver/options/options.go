@@ -79,6 +79,8 @@ func New() *Options {
 	}
 	// What is stored is v1, whatever version it was written in.
 	o.Recommended.Etcd.StorageConfig.EncodeVersioner = runtime.NewMultiGroupVersioner(v1.SchemeGroupVersion, schema.GroupKind{Group: karo.GroupName})
+	// Without a certificate one is made at each start, in memory: a file would be of use to nobody.
+	o.Recommended.SecureServing.ServerCert.CertDirectory = ""
 	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
 	// their own, and everything that comes through the kube-apiserver has passed the fairness there.
 	o.Recommended.Features.EnablePriorityAndFairness = false
