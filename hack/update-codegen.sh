@@ -16,27 +16,36 @@ boilerplate="${root}/hack/boilerplate.go.txt"
 # shellcheck source=/dev/null
 source "$(go list -m -f '{{.Dir}}' k8s.io/code-generator)/kube_codegen.sh"
 
+scratch=$(mktemp -d)
+trap 'rm -rf "${scratch}"' EXIT
+
 # What a removed type left behind must not survive.
 find pkg -name 'zz_generated.*.go' -delete
 rm -rf pkg/generated/{clientset,listers,informers,applyconfiguration}
 
 kube::codegen::gen_helpers --boilerplate "${boilerplate}" "${root}/pkg/apis"
 
+# Definitions are needed for the types of Kubernetes too, but nothing may be written beside them: they are in the
+# module cache.
+extra=()
+for pkg in k8s.io/api/{core/v1,batch/v1,scheduling/v1alpha3}; do
+	KUBE_CODEGEN_READONLY_PKGS+=("${pkg}")
+	extra+=(--extra-pkgs "${pkg}")
+done
+# The generator leaves a report in the temporary directory.
+export TMPDIR="${scratch}"
 kube::codegen::gen_openapi \
 	--output-dir "${root}/pkg/generated/openapi" \
 	--output-pkg "${module}/pkg/generated/openapi" \
 	--output-model-name-file zz_generated.model_name.go \
-	--extra-pkgs k8s.io/api/core/v1 \
-	--extra-pkgs k8s.io/api/batch/v1 \
-	--extra-pkgs k8s.io/api/scheduling/v1alpha3 \
+	"${extra[@]}" \
 	--extra-pkgs k8s.io/apimachinery/pkg/api/resource \
 	--extra-pkgs k8s.io/apimachinery/pkg/util/intstr \
 	--report-filename "${root}/hack/api-violations.txt" --update-report \
 	--boilerplate "${boilerplate}" \
 	"${root}/pkg/apis"
 
-schema=$(mktemp)
-trap 'rm -f "${schema}"' EXIT
+schema="${scratch}/schema.json"
 go run ./hack/models-schema >"${schema}"
 
 kube::codegen::gen_client \

@@ -10,12 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 copy=$(mktemp -d)
 trap 'rm -rf "${copy}"' EXIT
-git ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do
-	# A file that is deleted and not yet committed is still listed.
-	if [[ -e "${file}" ]]; then
-		cp --parents "${file}" "${copy}"
-	fi
-done
+hack/copy.sh "${copy}"
 "${copy}/hack/update-codegen.sh" >"${copy}/log" 2>&1 || {
 	cat "${copy}/log" >&2
 	exit 1

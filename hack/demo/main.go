@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -29,8 +30,19 @@ const (
 func main() {
 	stay := flag.Bool("stay", false, "keep the cluster until interrupted")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, os.Stdout, *stay)
+	// SIGPIPE is among them since a reader of our output that goes, as head does, must not keep us from cleaning up.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	err := localcluster.FollowParent()
+	if err == nil {
+		err = run(ctx, os.Stdout, *stay)
+	}
+	if ctx.Err() != nil {
+		// Whatever failed, failed of the interrupt, and that is how a cluster that stays ends.
+		err = nil
+		if !*stay {
+			err = errors.New("interrupted")
+		}
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)

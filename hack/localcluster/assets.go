@@ -15,15 +15,17 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
 // kubernetesVersion is that of the control plane; hack/tools/go.mod pins it.
 const kubernetesVersion = "v1.36.3"
 
-// tools are the programs of the cluster, by name, with the package that each is built from.
-var tools = []struct{ name, pkg string }{
+// tool is a program of the cluster, with the package that it is built from.
+type tool struct{ name, pkg string }
+
+// tools are all of them.
+var tools = []tool{
 	{"etcd", "go.etcd.io/etcd/server/v3"},
 	{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"},
 	{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"},
@@ -46,27 +48,41 @@ func assets(ctx context.Context, root string, log io.Writer) (map[string]string,
 	}
 	defer unlock()
 	paths := map[string]string{}
+	if given := os.Getenv("KUBEBUILDER_ASSETS"); given != "" {
+		for _, tool := range tools {
+			if path := filepath.Join(given, tool.name); isFile(path) {
+				paths[tool.name] = path
+			}
+		}
+		if len(paths) == 0 {
+			fmt.Fprintf(log, "warning: $KUBEBUILDER_ASSETS is %s, which holds none of the programs of the control plane\n", given)
+		}
+	}
+	var missing []tool
 	for _, tool := range tools {
-		given := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), tool.name)
-		if os.Getenv("KUBEBUILDER_ASSETS") != "" && isFile(given) {
-			paths[tool.name] = given
+		if paths[tool.name] != "" {
 			continue
 		}
 		paths[tool.name] = filepath.Join(cache, tool.name)
-		if isFile(paths[tool.name]) {
-			continue
+		if !isFile(paths[tool.name]) {
+			missing = append(missing, tool)
 		}
+	}
+	if len(missing) > 0 {
+		fmt.Fprintln(log, "compiling the control plane, once: all of it takes about 10 minutes on 2 cores")
+	}
+	for i, tool := range missing {
+		what := fmt.Sprintf("%d of %d: %s", i+1, len(missing), tool.name)
 		ldflags := "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion
-		if err := build(ctx, filepath.Join(root, "hack", "tools"), tool.pkg, paths[tool.name], ldflags, log); err != nil {
+		if err := build(ctx, what, filepath.Join(root, "hack", "tools"), tool.pkg, paths[tool.name], ldflags, log); err != nil {
 			return nil, err
 		}
 	}
 	return paths, nil
 }
 
-// build compiles a package. The result appears at once and whole, and says meanwhile that it is coming.
-func build(ctx context.Context, dir, pkg, out, ldflags string, log io.Writer) error {
-	name := filepath.Base(out)
+// build compiles a package. The result appears at once and whole, and says meanwhile what is coming.
+func build(ctx context.Context, what, dir, pkg, out, ldflags string, log io.Writer) error {
 	start := time.Now()
 	done := make(chan struct{})
 	defer close(done)
@@ -78,11 +94,11 @@ func build(ctx context.Context, dir, pkg, out, ldflags string, log io.Writer) er
 			case <-done:
 				return
 			case <-ticker.C:
-				fmt.Fprintf(log, "  still building %s (%s)\n", name, time.Since(start).Round(time.Second))
+				fmt.Fprintf(log, "  still building %s (%s)\n", what, time.Since(start).Round(time.Second))
 			}
 		}
 	}()
-	fmt.Fprintf(log, "building %s; the first time this takes up to some minutes\n", name)
+	fmt.Fprintf(log, "building %s\n", what)
 	partial := out + ".partial"
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", partial, "-ldflags", ldflags, pkg)
 	cmd.Dir = dir
@@ -95,7 +111,7 @@ func build(ctx context.Context, dir, pkg, out, ldflags string, log io.Writer) er
 	if err := os.Rename(partial, out); err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "built %s in %s\n", name, time.Since(start).Round(time.Second))
+	fmt.Fprintf(log, "built %s in %s\n", what, time.Since(start).Round(time.Second))
 	return nil
 }
 
@@ -126,7 +142,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err := tryLock(file)
 		if err == nil {
 			break
 		}

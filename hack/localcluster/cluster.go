@@ -63,6 +63,7 @@ type Cluster struct {
 	// EtcdURL is the address of the control plane's etcd.
 	EtcdURL string
 
+	claim  *os.File
 	assets map[string]string
 	ca     *authority
 	port   int
@@ -85,11 +86,12 @@ func Start(ctx context.Context, log io.Writer) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "karo-")
+	removeStale()
+	dir, claim, err := makeDir()
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Dir: dir, Root: root, assets: paths, log: log}
+	c := &Cluster{Dir: dir, Root: root, assets: paths, log: log, claim: claim}
 	defer func() {
 		if err != nil {
 			c.Stop()
@@ -120,6 +122,7 @@ func (c *Cluster) Stop() {
 	}
 	c.processes = nil
 	_ = os.RemoveAll(c.Dir)
+	_ = c.claim.Close()
 }
 
 // start runs a program under a name, which its log has.
@@ -245,7 +248,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 func (c *Cluster) startNode(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName, Labels: map[string]string{"kubernetes.io/hostname": nodeName}}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: nodeName, Labels: map[string]string{"kubernetes.io/hostname": nodeName, "kubernetes.io/os": "linux"}}}
 	if _, err := c.Client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("creating the node: %w", err)
 	}

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
@@ -73,12 +75,12 @@ func (c *Cluster) installKaro(ctx context.Context) error {
 		return nil
 	}
 	binary := filepath.Join(c.Dir, "bin-karo-apiserver")
-	if err := build(ctx, c.Root, "./cmd/apiserver", binary, "", c.log); err != nil {
+	if err := build(ctx, "karo-apiserver", c.Root, "./cmd/apiserver", binary, "", c.log); err != nil {
 		return err
 	}
 	c.assets["karo-apiserver"] = binary
 	deploy := filepath.Join(c.Root, "artifacts", "deploy")
-	if _, err := c.Kubectl(ctx, "", "apply", "-f", filepath.Join(deploy, "namespace.yaml"), "-f", filepath.Join(deploy, "rbac.yaml")); err != nil {
+	if _, err := c.Kubectl(ctx, "", "apply", "-f", filepath.Join(deploy, "namespace.yaml"), "-f", filepath.Join(deploy, "rbac.yaml"), "-f", filepath.Join(deploy, "roles.yaml")); err != nil {
 		return err
 	}
 	token, err := c.Token(ctx, KaroNamespace, "karo")
@@ -137,6 +139,21 @@ spec:
     namespace: %[1]s
     port: %[2]d
   caBundle: %[3]s
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata:
+  name: v1alpha1.karo.io
+spec:
+  group: karo.io
+  version: v1alpha1
+  groupPriorityMinimum: 500
+  versionPriority: 10
+  service:
+    name: karo
+    namespace: %[1]s
+    port: %[2]d
+  caBundle: %[3]s
 `, KaroNamespace, port, base64.StdEncoding.EncodeToString(caBundle))
 }
 
@@ -176,12 +193,21 @@ func (k *Karo) Config() *rest.Config {
 	return config
 }
 
-// Available returns once the kube-apiserver serves the API.
+// Available returns once the kube-apiserver serves the API, and its discovery, which comes later, has it.
 func (k *Karo) Available(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return k.cluster.Until(ctx, "karo.io to be served", func(ctx context.Context) error {
-		client := k.cluster.Client.Discovery().RESTClient()
-		return client.Get().AbsPath("/apis/karo.io/v1/alertreactions").Do(ctx).Error()
+		client := k.cluster.Client.Discovery()
+		if err := client.RESTClient().Get().AbsPath("/apis/karo.io/v1/alertreactions").Do(ctx).Error(); err != nil {
+			return err
+		}
+		_, lists, err := client.ServerGroupsAndResources()
+		for _, version := range []string{"karo.io/v1", "karo.io/v1alpha1"} {
+			if err == nil && !slices.ContainsFunc(lists, func(l *metav1.APIResourceList) bool { return l.GroupVersion == version }) {
+				err = fmt.Errorf("discovery does not have %s", version)
+			}
+		}
+		return err
 	})
 }

@@ -16,26 +16,42 @@ import (
 	"time"
 )
 
-// childVariable makes the test binary start a program, say its process ID, and wait to be killed.
-const childVariable = "LOCALCLUSTER_TEST_PARENT"
+// roleVariable makes the test binary act as another process, which says a process ID and waits to be killed.
+const roleVariable = "LOCALCLUSTER_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childVariable); dir != "" {
-		p, err := start(dir, "sleeper", "/bin/sleep", "1000")
+	switch os.Getenv(roleVariable) {
+	case "parent": // It says the process ID of a program that it starts.
+		p, err := start(os.TempDir(), "sleeper", "/bin/sleep", "1000")
 		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
+			panic(err)
 		}
 		fmt.Println(p.cmd.Process.Pid)
 		<-p.Exited()
+	case "follower": // It says its own.
+		if err := FollowParent(); err != nil {
+			panic(err)
+		}
+		fmt.Println(os.Getpid())
+		time.Sleep(time.Hour)
 	}
 	os.Exit(m.Run())
 }
 
 // However a test, a demo or a run ends, no program that it started survives it: here it is killed outright.
 func TestNoProgramSurvivesUs(t *testing.T) {
-	us := exec.CommandContext(t.Context(), os.Args[0])
-	us.Env = append(os.Environ(), childVariable+"="+t.TempDir())
+	expectDiesWith(t, "parent", exec.CommandContext(t.Context(), os.Args[0]))
+}
+
+// The demo does not survive the make that runs it.
+func TestFollowParent(t *testing.T) {
+	expectDiesWith(t, "follower", exec.CommandContext(t.Context(), "/bin/sh", "-c", `"$0" & wait`, os.Args[0]))
+}
+
+// expectDiesWith starts us with a role in its environment, kills it, and waits for the process to end whose ID it said.
+func expectDiesWith(t *testing.T, role string, us *exec.Cmd) {
+	t.Helper()
+	us.Env = append(os.Environ(), roleVariable+"="+role, "TMPDIR="+t.TempDir())
 	out, err := us.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

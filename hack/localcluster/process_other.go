@@ -13,3 +13,6 @@ func lockThread() {}
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// FollowParent does nothing: only Linux tells that a parent has ended.
+func FollowParent() error { return nil }

@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -20,9 +22,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 
 	"karo.io/karo/pkg/apis/karo"
-	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/bookkeeping"
+	"karo.io/karo/pkg/events"
 	"karo.io/karo/pkg/executor"
 	"karo.io/karo/pkg/ingest"
 	"karo.io/karo/pkg/jobs"
@@ -81,6 +85,8 @@ type Server struct {
 	generic *genericapiserver.GenericAPIServer
 	caches  []*storecache.Informer
 	memory  *memory.Memory
+	notes   *bookkeeping.Notes
+	events  *events.Recorder
 	leader  *leader
 }
 
@@ -115,19 +121,23 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 		return nil, fmt.Errorf("generic server: %w", err)
 	}
 
-	stores, err := karorest.NewStores(Scheme, c.generic.RESTOptionsGetter)
+	stores, err := karorest.NewStores(Scheme, c.generic.RESTOptionsGetter, c.generic.Authorization.Authorizer)
 	if err != nil {
 		return nil, err
 	}
-	reactions, err := storecache.New(c.generic.RESTOptionsGetter, stores.AlertReactions.AlertReaction.Store, matching.Indexers())
+	reactions, err := storecache.New(c.generic.RESTOptionsGetter, stores.AlertReactions.Store, matching.Indexers())
 	if err != nil {
 		return nil, err
 	}
-	executions, err := storecache.New(c.generic.RESTOptionsGetter, stores.Executions.Store, memory.ExecutionIndexers())
+	indexers := cache.Indexers{}
+	for _, needed := range []cache.Indexers{memory.ExecutionIndexers(), executor.ExecutionIndexers(), bookkeeping.ExecutionIndexers()} {
+		maps.Copy(indexers, needed)
+	}
+	executions, err := storecache.New(c.generic.RESTOptionsGetter, stores.Executions.Store, indexers)
 	if err != nil {
 		return nil, err
 	}
-	alerts, err := storecache.New(c.generic.RESTOptionsGetter, stores.Alerts, nil)
+	alerts, err := storecache.New(c.generic.RESTOptionsGetter, stores.Alerts, memory.AlertIndexers())
 	if err != nil {
 		return nil, err
 	}
@@ -141,13 +151,20 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 	records := stores.Records()
 	s.memory = memory.New(alerts, executions, records, liveness{index, namespaces})
+	s.notes = bookkeeping.NewNotes(records)
+	s.events = events.NewRecorder(client)
 	handler := &ingest.Ingest{
 		Index: index, Memory: s.memory, Caches: s.caches, Store: records, Namespaces: namespaces, RenderJobs: jobs.All,
+		Notes: s.notes, Events: s.events,
 	}
 
 	group := genericapiserver.NewDefaultAPIGroupInfo(karo.GroupName, Scheme, metav1.ParameterCodec, Codecs)
-	group.NegotiatedSerializer = withoutProtobuf{Codecs}
-	group.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version] = stores.V1(handler)
+	group.NegotiatedSerializer = negotiated{Codecs}
+	group.VersionedResourcesStorageMap = stores.Versions(handler, func(reaction *karo.AlertReaction) int {
+		// Not by the index: it keeps what it compiles, and this reaction may be one of a dry run.
+		rules, _ := matching.Compile(&reaction.Spec, nil)
+		return s.memory.Firing(reaction.Namespace, rules)
+	})
 	if err := s.generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("installing the API group: %w", err)
 	}
@@ -156,7 +173,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 
 	if c.extra.Executor {
-		x := executor.New(executions, records, client, c.extra.ExecutorWorkers)
+		x := executor.New(executions, records, client, s.events, c.extra.ExecutorWorkers)
 		if err := s.generic.AddLivezChecks(0, healthz.NamedCheck("karo-executor", x.Alive)); err != nil {
 			return nil, err
 		}
@@ -164,7 +181,13 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 			client: client, namespace: c.extra.Namespace, identity: c.extra.Identity,
 			run: []func(context.Context) error{
 				x.Run,
-				func(ctx context.Context) error { return memory.NewKeeper(s.memory, records.ReleaseExecution).Run(ctx) },
+				func(ctx context.Context) error {
+					bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, records)
+					group, ctx := errgroup.WithContext(ctx)
+					group.Go(func() error { return bookkeeper.Run(ctx) })
+					group.Go(func() error { return memory.NewKeeper(s.memory, records.ReleaseExecution, bookkeeper.Settle).Run(ctx) })
+					return group.Wait()
+				},
 				memory.NewSweeper(s.memory, records.DeleteAlert, c.extra.AlertMemory).Run,
 			},
 		}
@@ -197,6 +220,7 @@ func (s *Server) Run(ctx context.Context) error {
 		running.Go(func() { cache.RunWithContext(background) })
 	}
 	running.Go(func() { s.memory.Run(background) })
+	running.Go(func() { s.notes.Run(background) })
 	if s.leader != nil {
 		s.leader.start(background, s.caches)
 	}
@@ -209,6 +233,7 @@ func (s *Server) Run(ctx context.Context) error {
 		for _, cache := range s.caches {
 			cache.Close()
 		}
+		s.events.Shutdown()
 	}()
 	return s.generic.PrepareRun().RunWithContext(ctx)
 }

@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,18 +113,54 @@ func TestEveryReferenceIsDefined(t *testing.T) {
 
 // The description of a field is what kubectl explain prints.
 func TestEveryFieldIsDescribed(t *testing.T) {
+	described := map[string]int{}
 	for name, definition := range definitions() {
-		if !strings.HasPrefix(name, "io.karo.v1.") {
+		version, ok := strings.CutPrefix(name, "io.karo.")
+		if !ok {
 			continue
 		}
+		version, _, _ = strings.Cut(version, ".")
 		if definition.Schema.Description == "" {
 			t.Errorf("%s has no description", name)
 		}
 		for field, schema := range definition.Schema.Properties {
-			if schema.Description == "" && schema.Ref.String() == "" {
+			if schema.Description == "" {
 				t.Errorf("%s.%s has no description", name, field)
 			}
+			described[version]++
 		}
+	}
+	if described["v1"] == 0 || described["v1alpha1"] == 0 {
+		t.Errorf("got fields %v, want some of each version", described)
+	}
+}
+
+// v1alpha1 carries every field of v1, so that nothing is lost on the way through it, and each that the operator did not
+// have as one that may be left out.
+func TestV1alpha1HasEveryFieldOfV1(t *testing.T) {
+	defined := definitions()
+	// These were required by the operator too.
+	required := []string{"metadata", "spec", "name", "namespace", "actionName", "fieldPath", "reason", "time", "items"}
+	compared := 0
+	for name, older := range defined {
+		kind, ok := strings.CutPrefix(name, "io.karo.v1alpha1.")
+		if !ok {
+			continue
+		}
+		compared++
+		for field := range defined["io.karo.v1."+kind].Schema.Properties {
+			if _, ok := older.Schema.Properties[field]; !ok {
+				t.Errorf("%s lacks %s", name, field)
+			}
+		}
+		for _, field := range older.Schema.Required {
+			if !slices.Contains(required, field) {
+				t.Errorf("%s requires %s", name, field)
+			}
+		}
+	}
+	if compared == 0 {
+		t.Error("nothing of v1alpha1 is defined")
 	}
 }
 

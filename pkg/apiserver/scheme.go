@@ -37,14 +37,20 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-// withoutProtobuf keeps clients that would rather have protobuf, as kubectl and the controllers of the cluster would,
-// from being given it: the types have no protobuf form, so that the answer would be an error.
-type withoutProtobuf struct {
+// negotiated keeps clients that would rather have protobuf, as kubectl and the controllers of the cluster would,
+// from being given it: the types have no protobuf form, so that the answer would be an error. It also says
+// where in what a client sends something is that cannot be read.
+type negotiated struct {
 	runtime.NegotiatedSerializer
 }
 
-func (s withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
+func (s negotiated) SupportedMediaTypes() []runtime.SerializerInfo {
 	return slices.DeleteFunc(slices.Clone(s.NegotiatedSerializer.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
 		return info.MediaType == runtime.ContentTypeProtobuf
 	})
+}
+
+// DecoderToVersion implements runtime.NegotiatedSerializer.
+func (s negotiated) DecoderToVersion(d runtime.Decoder, gv runtime.GroupVersioner) runtime.Decoder {
+	return decoder{s.NegotiatedSerializer.DecoderToVersion(d, gv)}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,8 +40,6 @@ const (
 	stuck    = 5 * time.Minute
 	minRetry = 100 * time.Millisecond
 	maxRetry = 30 * time.Second
-	// coalesce is how long the triggers of a reaction are gathered before its status is written.
-	coalesce = 500 * time.Millisecond
 )
 
 // Store keeps what the executor observes.
@@ -51,8 +50,25 @@ type Store interface {
 	UpdateExecutionStatus(ctx context.Context, e *karo.Execution) error
 	// GetRevision reads a ReactionRevision.
 	GetRevision(ctx context.Context, namespace, name string) (*karo.ReactionRevision, error)
-	// SetLastTriggered records when a reaction last started a run.
-	SetLastTriggered(ctx context.Context, namespace, name string, uid types.UID, at metav1.Time) error
+}
+
+// Events tells the users of a reaction what becomes of its runs.
+type Events interface {
+	// Execution records an event about an Execution, and about its reaction. The type is Normal or Warning.
+	Execution(e *karo.Execution, eventType, reason, format string, args ...any)
+}
+
+const byPredecessor = "predecessor"
+
+// ExecutionIndexers are the indexes that an Executor needs on the informer of the Executions.
+func ExecutionIndexers() cache.Indexers {
+	return cache.Indexers{byPredecessor: func(obj any) ([]string, error) {
+		e := obj.(*karo.Execution)
+		if e.Spec.After == "" {
+			return nil, nil
+		}
+		return []string{e.Namespace + "/" + e.Spec.After}, nil
+	}}
 }
 
 // Executor runs Executions.
@@ -60,6 +76,7 @@ type Executor struct {
 	executions cache.SharedIndexInformer
 	store      Store
 	client     kubernetes.Interface
+	events     Events
 	workers    int
 
 	progress atomic.Pointer[progress] // nil while this replica does not execute
@@ -68,12 +85,12 @@ type Executor struct {
 // term is the time for which this replica executes.
 type term struct {
 	*Executor
-	began     time.Time
-	jobs      batchlisters.JobLister
-	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
-	triggered workqueue.TypedRateLimitingInterface[reactionKey]
-	lock      sync.Mutex
-	latest    map[reactionKey]metav1.Time // when a reaction was triggered and its status may not say so yet
+	waiting  sync.Map // of the UID of an Execution to a *sync.Map of the name of an action to since when it cannot be started
+	jobs     batchlisters.JobLister
+	pods     cache.Indexer
+	accounts accounts
+	refusals refusals
+	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
 }
 
 // progress is how the liveness of the executor is told.
@@ -82,46 +99,48 @@ type progress struct {
 	last    atomic.Int64 // Unix time of the last step
 }
 
-type reactionKey struct {
-	namespace, name string
-	uid             types.UID
-}
-
-// New returns an Executor over an informer of internal Executions.
-func New(executions cache.SharedIndexInformer, store Store, client kubernetes.Interface, workers int) *Executor {
-	return &Executor{executions: executions, store: store, client: client, workers: workers}
+// New returns an Executor over an informer of internal Executions, which has ExecutionIndexers.
+func New(executions cache.SharedIndexInformer, store Store, client kubernetes.Interface, events Events, workers int) *Executor {
+	return &Executor{executions: executions, store: store, client: client, events: events, workers: workers}
 }
 
 // Run works until ctx ends, and returns once every worker is done.
 func (x *Executor) Run(ctx context.Context) error {
-	return (&term{Executor: x, began: time.Now()}).run(ctx)
+	return (&term{Executor: x, accounts: accounts{client: x.client}}).run(ctx)
 }
 
 func (x *term) run(ctx context.Context) error {
 	retries := workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](minRetry, maxRetry)
 	x.queue = workqueue.NewTypedRateLimitingQueue(retries)
-	x.triggered = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reactionKey]())
-	x.latest = map[reactionKey]metav1.Time{}
 
 	factory := informers.NewSharedInformerFactoryWithOptions(x.client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.LabelSelector = JobSelector
 	}))
-	jobs := factory.Batch().V1().Jobs()
-	x.jobs = jobs.Lister()
-	if _, err := jobs.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    x.jobChanged,
-		UpdateFunc: func(_, obj any) { x.jobChanged(obj) },
-		DeleteFunc: x.jobChanged,
-	}); err != nil {
-		return fmt.Errorf("watching jobs: %w", err)
+	jobs, pods := factory.Batch().V1().Jobs(), factory.Core().V1().Pods()
+	x.jobs, x.pods = jobs.Lister(), pods.Informer().GetIndexer()
+	if err := pods.Informer().AddIndexers(podIndexers()); err != nil {
+		return fmt.Errorf("indexing pods: %w", err)
+	}
+	if err := pods.Informer().SetTransform(statusOnly); err != nil {
+		return fmt.Errorf("watching pods: %w", err)
+	}
+	for informer, changed := range map[cache.SharedIndexInformer]func(any){jobs.Informer(): x.jobChanged, pods.Informer(): x.podChanged} {
+		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    changed,
+			UpdateFunc: func(_, obj any) { changed(obj) },
+			DeleteFunc: changed,
+		}); err != nil {
+			return fmt.Errorf("watching jobs and pods: %w", err)
+		}
 	}
 	factory.Start(ctx.Done())
 	defer factory.Shutdown()
-	p := &progress{waiting: func() bool { return x.queue.Len() > 0 || !jobs.Informer().HasSynced() }}
+	synced := func() bool { return jobs.Informer().HasSynced() && pods.Informer().HasSynced() }
+	p := &progress{waiting: func() bool { return x.queue.Len() > 0 || !synced() }}
 	p.last.Store(time.Now().Unix())
 	x.progress.Store(p)
 	defer x.progress.Store(nil)
-	if !cache.WaitForCacheSync(ctx.Done(), jobs.Informer().HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), synced) {
 		return ctx.Err()
 	}
 
@@ -129,6 +148,7 @@ func (x *term) run(ctx context.Context) error {
 	registration, err := x.executions.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    x.executionChanged,
 		UpdateFunc: func(_, obj any) { x.executionChanged(obj) },
+		DeleteFunc: x.executionGone,
 	})
 	if err != nil {
 		return fmt.Errorf("watching executions: %w", err)
@@ -138,16 +158,13 @@ func (x *term) run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	for range x.workers {
 		workers.Go(func() {
-			process(ctx, x.queue, "execution", func(ctx context.Context, key types.NamespacedName) error {
-				defer func() { p.last.Store(time.Now().Unix()) }()
-				return x.sync(ctx, key)
-			})
+			for x.next(ctx) {
+				p.last.Store(time.Now().Unix())
+			}
 		})
 	}
-	workers.Go(func() { process(ctx, x.triggered, "reaction", x.syncReaction) })
 	<-ctx.Done()
 	x.queue.ShutDown()
-	x.triggered.ShutDown()
 	workers.Wait()
 	return nil
 }
@@ -169,24 +186,23 @@ func (x *Executor) Alive(*http.Request) error {
 	return nil
 }
 
-// process works off a queue until it is shut down.
-func process[T comparable](ctx context.Context, queue workqueue.TypedRateLimitingInterface[T], kind string, sync func(context.Context, T) error) {
-	for {
-		key, shutdown := queue.Get()
-		if shutdown {
-			return
-		}
-		switch err := sync(ctx, key); {
-		case err == nil:
-			queue.Forget(key)
-		case errors.Is(err, errWaiting), apierrors.IsConflict(err), ctx.Err() != nil:
-			queue.AddRateLimited(key)
-		default:
-			klog.FromContext(ctx).Error(err, "Will be tried again", kind, key)
-			queue.AddRateLimited(key)
-		}
-		queue.Done(key)
+// next brings the next Execution a step further. It returns false once there is nothing more to come.
+func (x *term) next(ctx context.Context) bool {
+	key, shutdown := x.queue.Get()
+	if shutdown {
+		return false
 	}
+	defer x.queue.Done(key)
+	err := x.sync(ctx, key)
+	if err == nil {
+		x.queue.Forget(key)
+		return true
+	}
+	if !errors.Is(err, errWaiting) && !apierrors.IsConflict(err) && ctx.Err() == nil {
+		klog.FromContext(ctx).Error(err, "Will be tried again", "execution", key)
+	}
+	x.queue.AddRateLimited(key)
+	return true
 }
 
 func (x *term) executionChanged(obj any) {
@@ -195,8 +211,29 @@ func (x *term) executionChanged(obj any) {
 		return
 	}
 	x.queue.Add(types.NamespacedName{Namespace: e.Namespace, Name: e.Name})
-	if e.Status.Phase != karo.PhaseSkipped {
-		x.noteTrigger(e)
+	if isFinished(e.Status.Phase) || e.DeletionTimestamp != nil {
+		x.ended(e)
+	}
+}
+
+func (x *term) executionGone(obj any) {
+	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = tombstone.Obj
+	}
+	if e, ok := obj.(*karo.Execution); ok {
+		x.ended(e)
+	}
+}
+
+// ended has those that wait for an Execution look again.
+func (x *term) ended(e *karo.Execution) {
+	x.waiting.Delete(e.UID)
+	waiting, err := x.executions.GetIndexer().ByIndex(byPredecessor, e.Namespace+"/"+e.Name)
+	if err != nil {
+		return // Only an index that does not exist is an error.
+	}
+	for _, obj := range waiting {
+		x.queue.Add(types.NamespacedName{Namespace: e.Namespace, Name: obj.(*karo.Execution).Name})
 	}
 }
 
@@ -204,39 +241,28 @@ func (x *term) jobChanged(obj any) {
 	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = tombstone.Obj
 	}
-	job, ok := obj.(*batchv1.Job)
+	if job, ok := obj.(*batchv1.Job); ok {
+		x.enqueueOwner(job)
+	}
+}
+
+func (x *term) podChanged(obj any) {
+	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = tombstone.Obj
+	}
+	pod, ok := obj.(*corev1.Pod)
 	if !ok {
 		return
 	}
+	if owner := metav1.GetControllerOf(pod); owner != nil && owner.Kind == "Job" {
+		if job, err := x.jobs.Jobs(pod.Namespace).Get(owner.Name); err == nil {
+			x.enqueueOwner(job)
+		}
+	}
+}
+
+func (x *term) enqueueOwner(job *batchv1.Job) {
 	if owner := metav1.GetControllerOf(job); owner != nil && owner.Kind == "Execution" && owner.APIVersion == v1.SchemeGroupVersion.String() {
 		x.queue.Add(types.NamespacedName{Namespace: job.Namespace, Name: owner.Name})
 	}
-}
-
-// noteTrigger has the status of a reaction say when it was last triggered.
-func (x *term) noteTrigger(e *karo.Execution) {
-	key := reactionKey{e.Namespace, e.Spec.Reaction.Name, e.Spec.Reaction.UID}
-	at := e.CreationTimestamp
-	x.lock.Lock()
-	defer x.lock.Unlock()
-	if known, ok := x.latest[key]; ok && !known.Before(&at) {
-		return
-	}
-	x.latest[key] = at
-	x.triggered.AddAfter(key, coalesce)
-}
-
-func (x *term) syncReaction(ctx context.Context, key reactionKey) error {
-	x.lock.Lock()
-	at := x.latest[key]
-	x.lock.Unlock()
-	if err := x.store.SetLastTriggered(ctx, key.namespace, key.name, key.uid, at); err != nil {
-		return err
-	}
-	x.lock.Lock()
-	defer x.lock.Unlock()
-	if x.latest[key] == at {
-		delete(x.latest, key)
-	}
-	return nil
 }

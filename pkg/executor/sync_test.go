@@ -18,17 +18,22 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/karo/validation"
 )
 
-// actions returns actions a, b, c… in these phases.
+// actions returns actions a, b, c… in these phases. What runs has a Job.
 func actions(phases ...karo.Phase) []karo.ActionStatus {
 	var all []karo.ActionStatus
 	for i, phase := range phases {
-		all = append(all, karo.ActionStatus{Name: string(rune('a' + i)), Phase: phase})
+		action := karo.ActionStatus{Name: string(rune('a' + i)), Phase: phase}
+		if phase == running {
+			action.JobUID = types.UID("job-" + action.Name)
+		}
+		all = append(all, action)
 	}
 	return all
 }
@@ -38,6 +43,7 @@ const (
 	running   = karo.PhaseRunning
 	succeeded = karo.PhaseSucceeded
 	failed    = karo.PhaseFailed
+	cancelled = karo.PhaseCancelled
 	skipped   = karo.PhaseSkipped
 )
 
@@ -54,14 +60,28 @@ func TestPhaseOf(t *testing.T) {
 		// It is not over while anything has not ended, whatever has failed.
 		{actions(failed, running), running},
 		{actions(running, failed), running},
-		{actions(failed, pending), pending},
-		{actions(pending, failed), pending},
-		{actions(running, pending), pending},
-		{actions(succeeded, pending, running), pending},
+		{actions(failed, pending), running},
+		{actions(pending, failed), running},
+		{actions(succeeded, pending, running), running},
+		{actions(running, pending), running},
 		{actions(succeeded, running, succeeded), running},
+		{actions(cancelled, running), running},
+		{actions(cancelled, pending), running},
 		{actions(succeeded, failed), failed},
 		{actions(failed, succeeded), failed},
 		{actions(failed, failed), failed},
+		// What did not run because of one that failed says nothing of its own.
+		{actions(failed, skipped), failed},
+		{actions(succeeded, failed, skipped), failed},
+		// Who stops a run has to see that it was stopped.
+		{actions(cancelled), cancelled},
+		{actions(failed, cancelled), cancelled},
+		{actions(cancelled, failed, skipped), cancelled},
+		{actions(succeeded, cancelled), cancelled},
+		// Nothing has started, whether or not it is known yet what is to.
+		{nil, pending},
+		{actions(pending, pending), pending},
+		{actions(""), pending},
 	} {
 		if got := phaseOf(tc.actions); got != tc.want {
 			t.Errorf("%v: got %s, want %s", tc.actions, got, tc.want)
@@ -70,7 +90,7 @@ func TestPhaseOf(t *testing.T) {
 }
 
 func TestIsFinished(t *testing.T) {
-	for phase, want := range map[karo.Phase]bool{"": false, pending: false, running: false, succeeded: true, failed: true, skipped: true} {
+	for phase, want := range map[karo.Phase]bool{"": false, pending: false, running: false, succeeded: true, failed: true, cancelled: true, skipped: true} {
 		if got := isFinished(phase); got != want {
 			t.Errorf("%s: got %t, want %t", phase, got, want)
 		}
@@ -115,7 +135,7 @@ func TestSummarize(t *testing.T) {
 		},
 		"one has started, one waits": {
 			given: karo.ExecutionStatus{Phase: pending, Actions: started(actions(running, pending), 10)},
-			want:  karo.ExecutionStatus{Phase: pending, StartTime: at(10), Actions: started(actions(running, pending), 10)},
+			want:  karo.ExecutionStatus{Phase: running, StartTime: at(10), Actions: started(actions(running, pending), 10)},
 		},
 		"succeeded": {
 			given: karo.ExecutionStatus{Phase: running, Actions: actions(succeeded, succeeded)},
@@ -130,6 +150,27 @@ func TestSummarize(t *testing.T) {
 			want: karo.ExecutionStatus{
 				Phase: failed, Actions: actions(failed, succeeded, failed),
 				Conditions: ended("Failed", "ActionFailed", "failed actions: a, c"),
+			},
+			over: true,
+		},
+		"cancelled": {
+			given: karo.ExecutionStatus{Phase: running, Actions: actions(succeeded, failed, cancelled)},
+			want: karo.ExecutionStatus{
+				Phase: cancelled, Actions: actions(succeeded, failed, cancelled),
+				Conditions: ended("Cancelled", "Cancelled", "cancelled on request"),
+			},
+			over: true,
+		},
+		"cancelled before there were actions": {
+			given: karo.ExecutionStatus{Phase: cancelled},
+			want:  karo.ExecutionStatus{Phase: cancelled, Conditions: ended("Cancelled", "Cancelled", "cancelled on request")},
+			over:  true,
+		},
+		"what comes after one that failed is skipped": {
+			given: karo.ExecutionStatus{Phase: running, Actions: actions(succeeded, failed, skipped)},
+			want: karo.ExecutionStatus{
+				Phase: failed, Actions: actions(succeeded, failed, skipped),
+				Conditions: ended("Failed", "ActionFailed", "failed actions: b"),
 			},
 			over: true,
 		},
@@ -178,7 +219,7 @@ func TestSummarize(t *testing.T) {
 			if !tc.over {
 				return
 			}
-			for _, condition := range []string{"Finished", map[bool]string{true: "Complete", false: "Failed"}[tc.want.Phase == succeeded]} {
+			for _, condition := range []string{"Finished", map[karo.Phase]string{succeeded: "Complete", failed: "Failed", cancelled: "Cancelled"}[tc.want.Phase]} {
 				if !meta.IsStatusConditionTrue(e.Status.Conditions, condition) {
 					t.Errorf("the condition %s is not true", condition)
 				}
@@ -256,19 +297,21 @@ func TestJobEnd(t *testing.T) {
 }
 
 func TestTTL(t *testing.T) {
-	spec := &karo.AlertReactionSpec{Actions: []karo.Action{
+	actions := []karo.Action{
 		{Name: "zero", TTLSecondsAfterFinished: new(int32(0))},
 		{Name: "minute", TTLSecondsAfterFinished: new(int32(60))},
 		{Name: "none"},
-	}}
-	// An action that the spec lacks is one of a revision that is gone; its Job must go all the same.
-	for action, want := range map[string]int32{"zero": 0, "minute": 60, "none": 3600, "gone": 3600} {
-		if got := ttl(spec, action); got != want {
+		{Name: "template", JobTemplate: &batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{TTLSecondsAfterFinished: new(int32(90))}}},
+		{Name: "template, none", JobTemplate: &batchv1.JobTemplateSpec{}},
+	}
+	// An action that there is no more is one of a revision that is gone; its Job must go all the same.
+	for action, want := range map[string]int32{"zero": 0, "minute": 60, "none": 3600, "template": 90, "template, none": 3600, "gone": 3600} {
+		if got := ttl(actions, action); got != want {
 			t.Errorf("%s: got %d, want %d", action, got, want)
 		}
 	}
-	if got := ttl(&karo.AlertReactionSpec{}, "any"); got != 3600 {
-		t.Errorf("without a spec: got %d, want 3600", got)
+	if got := ttl(nil, "any"); got != 3600 {
+		t.Errorf("without actions: got %d, want 3600", got)
 	}
 }
 

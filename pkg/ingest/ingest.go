@@ -22,15 +22,18 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/events"
 	"karo.io/karo/pkg/matching"
 	"karo.io/karo/pkg/memory"
 	"karo.io/karo/pkg/metrics"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/notification"
+	"karo.io/karo/pkg/runs"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -51,14 +54,27 @@ type Store interface {
 	CreateExecution(ctx context.Context, e *karo.Execution) (*karo.Execution, error)
 	// GetExecution reads an Execution from storage.
 	GetExecution(ctx context.Context, namespace, name string) (*karo.Execution, error)
-	// EnsureRevision stores a ReactionRevision unless it exists.
-	EnsureRevision(ctx context.Context, r *karo.ReactionRevision) error
+	runs.RevisionStore
 }
 
 // Namespaces knows the namespaces of the cluster.
 type Namespaces interface {
 	// Get returns a namespace, asking the cluster before it says that there is none, or that it is going.
 	Get(ctx context.Context, name string) (*corev1.Namespace, error)
+}
+
+// Notes takes note of what alerts did to a reaction, for its status.
+type Notes interface {
+	// Matched notes that a notification held an alert that the reaction answers.
+	Matched(reaction *karo.AlertReaction, at time.Time)
+	// Skipped notes that the reaction did not run for such an alert, and why.
+	Skipped(reaction *karo.AlertReaction, skip karo.SkipMemory)
+}
+
+// Events tells the users of a reaction what happened.
+type Events interface {
+	// Reaction records an event about a reaction. The type is Normal or Warning.
+	Reaction(reaction *karo.AlertReaction, eventType, reason, format string, args ...any)
 }
 
 // RenderJobs returns the Jobs that an Execution of a spec becomes.
@@ -72,6 +88,8 @@ type Ingest struct {
 	Store      Store
 	Namespaces Namespaces
 	RenderJobs RenderJobs
+	Notes      Notes
+	Events     Events
 
 	proof   singleflight.Group
 	freshAt atomic.Pointer[time.Time]
@@ -178,14 +196,17 @@ func (i *Ingest) trigger(ctx context.Context, namespace string, n *notification.
 		return err
 	}
 	received := nanotime.New(time.Now())
-	for in, reactions := range byNamespace(i.Index.Match(namespace, alert)) {
+	matched, withheld := i.Index.Match(namespace, alert)
+	for in, reactions := range byNamespace(matched) {
 		results, err := i.triggerIn(ctx, in, n, alert, reactions, received)
 		if err != nil {
 			return err
 		}
 		out.Reactions = append(out.Reactions, results...)
 	}
-	settle(alert, out)
+	// Only the sender is told: to a reaction, that there was such an alert would say what others' alerts are.
+	out.WrongScope = int32(withheld) //nolint:gosec // There are not that many reactions.
+	settle(alert, out, len(matched) > 0)
 	return nil
 }
 
@@ -205,6 +226,18 @@ func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notificatio
 			if err := i.store(ctx, record, reaction, e, &result); err != nil {
 				return nil, err
 			}
+		}
+		if answered(result) {
+			i.Notes.Matched(reaction, received.Time)
+		}
+		if result.Outcome == karo.RunSkipped {
+			skip := karo.SkipMemory{Reason: result.Reason, Time: metav1.NewTime(received.Time), Status: alert.Status, StartsAt: alert.StartsAt}
+			record.Skipped(reaction.UID, reaction.Name, skip)
+			i.Notes.Skipped(reaction, skip)
+			i.Events.Reaction(reaction, corev1.EventTypeNormal, result.Reason, "Did not run for the alert %s: %s", events.Quote(alert.Name), result.Message)
+		}
+		if result.Outcome == karo.RunRefused {
+			i.Events.Reaction(reaction, corev1.EventTypeWarning, "Refused", "Cannot run for the alert %s: %s", events.Quote(alert.Name), events.Quote(result.Message))
 		}
 		results = append(results, result)
 	}
@@ -228,9 +261,9 @@ func (i *Ingest) plan(ctx context.Context, record *memory.Record, n *notificatio
 		result.Message = terminating(reaction.Namespace)
 		return nil, result, nil
 	}
-	if alert.Status == karo.AlertResolved {
+	if !slices.Contains(reaction.Spec.When, whenOf[alert.Status]) {
 		result.Outcome = karo.RunUnmatched
-		result.Message = "the reaction answers firing alerts only"
+		result.Message = fmt.Sprintf("the reaction does not run for %s alerts; see spec.when", alert.Status)
 		return nil, result, nil
 	}
 	last := record.Last(reaction.UID, alert.Status, received)
@@ -239,16 +272,45 @@ func (i *Ingest) plan(ctx context.Context, record *memory.Record, n *notificatio
 		result.Outcome, result.Execution = karo.RunKnown, last.Execution
 		return nil, result, nil
 	}
-	e := newExecution(n, alert, reaction, received, follows)
+	e := newExecution(ctx, n, alert, reaction, received, follows)
 	result.Outcome = karo.RunCreated
-	if reaction.Spec.Suspend {
-		result.Outcome, result.Reason = karo.RunSkipped, v1.ReasonSuspended
+	switch {
+	case ptr.Deref(reaction.Spec.Suspend, false):
+		result.Outcome, result.Reason, result.Message = karo.RunSkipped, v1.ReasonSuspended, "the reaction is suspended"
+		// What is sent again is not stored again, also when the Execution that said it has been pruned.
+		if said := record.LastSkip(reaction.UID); said != nil && said.Reason == result.Reason && said.Status == alert.Status &&
+			alert.StartsAt != nil && ptr.Equal(said.StartsAt, alert.StartsAt) {
+			return nil, result, nil
+		}
 		e.Finalizers = nil
-		e.Status = skippedStatus(v1.ReasonSuspended, received.Time)
+		e.Status = skippedStatus(result.Reason, result.Message, received.Time)
+	case alert.Status == karo.AlertResolved:
+		e.Spec.After = firingRun(record, alert, reaction, received)
+		if e.Spec.After == "" && slices.Contains(reaction.Spec.When, karo.WhenFiring) {
+			result.Outcome, result.Reason, result.Message = karo.RunSkipped, v1.ReasonFiringNotRun, "the reaction has not run while the alert fired"
+			return nil, result, nil
+		}
 	}
 	e.Name = names.Execution(reaction.Name, names.OccurrenceOf(e))
 	result.Execution = e.Name
 	return e, result, nil
+}
+
+var whenOf = map[karo.AlertStatus]karo.When{karo.AlertFiring: karo.WhenFiring, karo.AlertResolved: karo.WhenResolved}
+
+// firingRun returns the name of the Execution with which a reaction answered a resolved alert while it fired, or "".
+// Alertmanager may give the resolved alert another start than the firing one had, so it is the latest that began before
+// the alert ended.
+func firingRun(record *memory.Record, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time) string {
+	firing := record.Last(reaction.UID, karo.AlertFiring, received)
+	ended := received
+	if alert.EndsAt != nil {
+		ended = *alert.EndsAt
+	}
+	if firing == nil || !memory.Start(firing, received).Before(ended.Time) {
+		return ""
+	}
+	return firing.Execution
 }
 
 func terminating(namespace string) string {
@@ -257,10 +319,7 @@ func terminating(namespace string) string {
 
 // store makes the plan durable. Only an error that may pass is returned.
 func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *karo.AlertReaction, e *karo.Execution, result *karo.ReactionResult) error {
-	if result.Outcome == karo.RunSkipped {
-		record.Skipped(reaction.UID, reaction.Name, karo.SkipMemory{Reason: result.Reason, Time: metav1.Now()})
-	}
-	if err := i.ensureRevision(ctx, reaction); err != nil {
+	if err := runs.EnsureRevision(ctx, i.Store, reaction); err != nil {
 		return permanent(err, result)
 	}
 	stored, err := i.Store.CreateExecution(ctx, e)
@@ -296,32 +355,23 @@ func permanent(err error, result *karo.ReactionResult) error {
 	return nil
 }
 
-func (i *Ingest) ensureRevision(ctx context.Context, reaction *karo.AlertReaction) error {
-	ref := referenceTo(reaction)
-	err := i.Store.EnsureRevision(ctx, &karo.ReactionRevision{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:            ref.Revision,
-			Namespace:       reaction.Namespace,
-			OwnerReferences: []metav1.OwnerReference{ownerReference(reaction)},
-		},
-		Reaction: ref,
-		Spec:     *reaction.Spec.DeepCopy(),
-	})
-	if err != nil {
-		return fmt.Errorf("storing revision %s: %w", ref.Revision, err)
-	}
-	return nil
-}
-
 func (i *Ingest) simulate(ctx context.Context, namespace string, n *notification.Notification, alert *karo.AlertOccurrence, out *karo.AlertResult) error {
 	received := nanotime.New(time.Now())
+	matched := false
 	for _, reaction := range i.Index.All(namespace) {
 		rules := i.Index.Rules(reaction)
 		if rules == nil || reaction.DeletionTimestamp != nil {
 			continue
 		}
 		result := karo.ReactionResult{Namespace: reaction.Namespace, Name: reaction.Name, Outcome: karo.RunUnmatched}
-		if rules.Match(alert) {
+		matches := rules.Match(alert)
+		matched = matched || matches && matching.WithinScope(namespace, alert, reaction)
+		switch {
+		case matches && !matching.WithinScope(namespace, alert, reaction):
+			result.Outcome, result.Reason = karo.RunSkipped, v1.ReasonWrongScope
+			result.Message = "the label \"namespace\" of the alert is not the namespace of the reaction, whose alertScope is Namespace"
+			out.WrongScope++
+		case matches:
 			var e *karo.Execution
 			var err error
 			if e, result, err = i.planOnly(ctx, n, alert, reaction, received); err != nil {
@@ -338,7 +388,7 @@ func (i *Ingest) simulate(ctx context.Context, namespace string, n *notification
 		result.Matchers = rules.Explain(alert)
 		out.Reactions = append(out.Reactions, result)
 	}
-	settle(alert, out)
+	settle(alert, out, matched)
 	return nil
 }
 
@@ -348,48 +398,21 @@ func (i *Ingest) planOnly(ctx context.Context, n *notification.Notification, ale
 	return i.plan(ctx, record, n, alert, reaction, received)
 }
 
-func newExecution(n *notification.Notification, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time, follows *nanotime.Time) *karo.Execution {
-	e := &karo.Execution{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:       reaction.Namespace,
-			Labels:          map[string]string{karo.LabelReaction: names.LabelValue(reaction.Name)},
-			OwnerReferences: []metav1.OwnerReference{ownerReference(reaction)},
-			Finalizers:      []string{memory.Finalizer},
-		},
-		Spec: karo.ExecutionSpec{
-			Reaction:   referenceTo(reaction),
-			Alert:      *alert,
-			Receiver:   n.Receiver,
-			ReceivedAt: new(received),
-		},
-		Status: karo.ExecutionStatus{Phase: karo.PhasePending},
-	}
+func newExecution(ctx context.Context, n *notification.Notification, alert *karo.AlertOccurrence, reaction *karo.AlertReaction, received nanotime.Time, follows *nanotime.Time) *karo.Execution {
+	e := &karo.Execution{Spec: karo.ExecutionSpec{
+		Alert:      *alert,
+		Trigger:    karo.TriggerNotification,
+		Receiver:   n.Receiver,
+		ReceivedAt: new(received),
+	}}
 	if alert.StartsAt == nil {
 		e.Spec.Follows = follows
 	}
+	runs.Adopt(ctx, e, reaction)
 	return e
 }
 
-func referenceTo(reaction *karo.AlertReaction) karo.ReactionReference {
-	return karo.ReactionReference{
-		Name:       reaction.Name,
-		UID:        reaction.UID,
-		Generation: reaction.Generation,
-		Revision:   names.Revision(reaction.Name, reaction.UID, reaction.Generation),
-	}
-}
-
-func ownerReference(reaction *karo.AlertReaction) metav1.OwnerReference {
-	return metav1.OwnerReference{
-		APIVersion: v1.SchemeGroupVersion.String(),
-		Kind:       "AlertReaction",
-		Name:       reaction.Name,
-		UID:        reaction.UID,
-		Controller: new(true),
-	}
-}
-
-func skippedStatus(reason string, now time.Time) karo.ExecutionStatus {
+func skippedStatus(reason, message string, now time.Time) karo.ExecutionStatus {
 	at := metav1.NewTime(now)
 	return karo.ExecutionStatus{
 		Phase:          karo.PhaseSkipped,
@@ -397,7 +420,7 @@ func skippedStatus(reason string, now time.Time) karo.ExecutionStatus {
 		CompletionTime: &at,
 		Conditions: []metav1.Condition{{
 			Type: v1.ConditionFinished, Status: metav1.ConditionTrue, Reason: reason,
-			Message: "the reaction was suspended", LastTransitionTime: at,
+			Message: message, LastTransitionTime: at,
 		}},
 	}
 }
@@ -422,8 +445,8 @@ func describe(alert *notification.Alert, out *karo.AlertResult) {
 	}
 }
 
-// settle says of an alert whether any reaction answered it.
-func settle(alert *karo.AlertOccurrence, out *karo.AlertResult) {
+// settle says of an alert whether any reaction answered it, and, if not, whether any matched.
+func settle(alert *karo.AlertOccurrence, out *karo.AlertResult, matched bool) {
 	slices.SortFunc(out.Reactions, func(a, b karo.ReactionResult) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
@@ -433,8 +456,11 @@ func settle(alert *karo.AlertOccurrence, out *karo.AlertResult) {
 	}
 	out.Outcome = karo.AlertUnmatched
 	out.Message = "no reaction matches this alert"
-	if alert.Status == karo.AlertResolved {
-		out.Message = "no reaction answers this alert once it is resolved"
+	switch {
+	case matched:
+		out.Message = fmt.Sprintf("no reaction that matches this alert runs for %s alerts", alert.Status)
+	case out.WrongScope > 0:
+		out.Message = "reactions match this alert, but its label \"namespace\" is not their namespace, and their alertScope is Namespace"
 	}
 }
 

@@ -5,10 +5,10 @@
 package jobs
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,21 +17,45 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
-	"karo.io/karo/pkg/apis/nanotime"
 	"karo.io/karo/pkg/names"
 )
 
-// ContainerName is the name of the one container of each Job.
-const ContainerName = "action"
+const (
+	// ContainerName is the name of the container of an action that is no Job template.
+	ContainerName = "action"
+	// TemplateAction is the name of the one action of a reaction that is a Job template as a whole.
+	TemplateAction = "job"
+)
 
 // maxAnnotation bounds an annotation that repeats a text of the alert; a Job may carry 256 KiB of annotations in all.
 const maxAnnotation = 4 << 10
 
+// Actions returns the actions of a spec. They are shared and must not be changed.
+func Actions(spec *karo.AlertReactionSpec) []karo.Action {
+	if spec.JobTemplate != nil {
+		return []karo.Action{{Name: TemplateAction, JobTemplate: spec.JobTemplate}}
+	}
+	return spec.Actions
+}
+
+// TTL returns how many seconds the finished Job of an action is kept.
+func TTL(action *karo.Action) int32 {
+	ttl := action.TTLSecondsAfterFinished
+	if action.JobTemplate != nil {
+		ttl = action.JobTemplate.Spec.TTLSecondsAfterFinished
+	}
+	if ttl == nil {
+		return v1.DefaultTTLSecondsAfterFinished
+	}
+	return *ttl
+}
+
 // All returns the Jobs of an Execution that runs a spec, in the order of its actions.
 func All(e *karo.Execution, spec *karo.AlertReactionSpec) ([]batchv1.Job, error) {
-	jobs := make([]batchv1.Job, 0, len(spec.Actions))
-	for i := range spec.Actions {
-		job, err := Build(e, spec, &spec.Actions[i])
+	actions := Actions(spec)
+	jobs := make([]batchv1.Job, 0, len(actions))
+	for i := range actions {
+		job, err := Build(e, spec, &actions[i])
 		if err != nil {
 			return nil, err
 		}
@@ -43,49 +67,111 @@ func All(e *karo.Execution, spec *karo.AlertReactionSpec) ([]batchv1.Job, error)
 // Build returns the Job for one action. It has no ttlSecondsAfterFinished: a Job that may vanish before its end is
 // stored in the Execution would run again.
 func Build(e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action) (*batchv1.Job, error) {
-	env, err := environment(&e.Spec.Alert, action)
+	job := &batchv1.Job{TypeMeta: metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"}}
+	var err error
+	if action.JobTemplate != nil {
+		job.Labels, job.Annotations = maps.Clone(action.JobTemplate.Labels), maps.Clone(action.JobTemplate.Annotations)
+		job.Spec, err = fromTemplate(e, spec, &action.JobTemplate.Spec)
+	} else {
+		job.Spec, err = fromAction(e, spec, action)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("action %s: %w", action.Name, err)
 	}
-	labels, annotations := labels(e, action), annotations(e)
-	return &batchv1.Job{
-		TypeMeta: metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"},
-		ObjectMeta: metav1.ObjectMeta{
-			Name:        names.Job(e, action.Name),
-			Namespace:   e.Namespace,
-			Labels:      labels,
-			Annotations: annotations,
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1.SchemeGroupVersion.String(),
-				Kind:       "Execution",
-				Name:       e.Name,
-				UID:        e.UID,
-				Controller: new(true),
+	job.Name, job.Namespace = names.Job(e, action.Name), e.Namespace
+	job.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: v1.SchemeGroupVersion.String(),
+		Kind:       "Execution",
+		Name:       e.Name,
+		UID:        e.UID,
+		Controller: new(true),
+	}}
+	labels, annotations := labels(e, action), annotations(e, action)
+	for _, meta := range []*metav1.ObjectMeta{&job.ObjectMeta, &job.Spec.Template.ObjectMeta} {
+		meta.Labels, meta.Annotations = merge(meta.Labels, labels), merge(meta.Annotations, annotations)
+	}
+	return job, nil
+}
+
+func merge(given, own map[string]string) map[string]string {
+	merged := maps.Clone(given)
+	if merged == nil {
+		merged = map[string]string{}
+	}
+	maps.Copy(merged, own)
+	return merged
+}
+
+func fromAction(e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action) (batchv1.JobSpec, error) {
+	env, err := environment(e, action)
+	if err != nil {
+		return batchv1.JobSpec{}, err
+	}
+	command, args := arguments(action, env)
+	return batchv1.JobSpec{
+		BackoffLimit:          action.BackoffLimit,
+		ActiveDeadlineSeconds: action.ActiveDeadlineSeconds,
+		Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy:      corev1.RestartPolicyNever,
+			ServiceAccountName: ServiceAccountName(spec, action),
+			Volumes:            mounted(spec.Volumes, action.VolumeMounts),
+			Containers: []corev1.Container{{
+				Name:                     ContainerName,
+				Image:                    action.Image,
+				ImagePullPolicy:          action.ImagePullPolicy,
+				Command:                  command,
+				Args:                     args,
+				Env:                      env,
+				EnvFrom:                  action.EnvFrom,
+				Resources:                action.Resources,
+				VolumeMounts:             action.VolumeMounts,
+				SecurityContext:          action.SecurityContext,
+				TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 			}},
-		},
-		Spec: batchv1.JobSpec{
-			BackoffLimit:          action.BackoffLimit,
-			ActiveDeadlineSeconds: action.ActiveDeadlineSeconds,
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
-				Spec: corev1.PodSpec{
-					RestartPolicy:      corev1.RestartPolicyNever,
-					ServiceAccountName: action.ServiceAccount,
-					Volumes:            mounted(spec.Volumes, action.VolumeMounts),
-					Containers: []corev1.Container{{
-						Name:                     ContainerName,
-						Image:                    action.Image,
-						Command:                  action.Command,
-						Args:                     action.Args,
-						Env:                      env,
-						Resources:                action.Resources,
-						VolumeMounts:             action.VolumeMounts,
-						TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-					}},
-				},
-			},
-		},
+		}},
 	}, nil
+}
+
+// ServiceAccountName returns the name of the ServiceAccount that the pod of an action runs as, or "" for the default
+// one of the namespace.
+func ServiceAccountName(spec *karo.AlertReactionSpec, action *karo.Action) string {
+	given := []string{action.ServiceAccount, action.ServiceAccountName, spec.ServiceAccountName}
+	if action.JobTemplate != nil {
+		pod := &action.JobTemplate.Spec.Template.Spec
+		given = []string{pod.ServiceAccountName, pod.DeprecatedServiceAccount, spec.ServiceAccountName}
+	}
+	for _, name := range given {
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+func fromTemplate(e *karo.Execution, spec *karo.AlertReactionSpec, template *batchv1.JobSpec) (batchv1.JobSpec, error) {
+	job := *template.DeepCopy()
+	job.TTLSecondsAfterFinished = nil
+	pod := &job.Template.Spec
+	if pod.RestartPolicy == "" {
+		pod.RestartPolicy = corev1.RestartPolicyNever
+	}
+	if pod.ServiceAccountName == "" && pod.DeprecatedServiceAccount == "" {
+		pod.ServiceAccountName = spec.ServiceAccountName
+	}
+	alert, err := alertVariables(e)
+	if err != nil {
+		return batchv1.JobSpec{}, err
+	}
+	for _, containers := range [][]corev1.Container{pod.InitContainers, pod.Containers} {
+		for i := range containers {
+			c := &containers[i]
+			c.Env = slices.Concat(without(alert, c.Env), c.Env)
+			if c.TerminationMessagePolicy == "" {
+				c.TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError
+			}
+		}
+	}
+	return job, nil
 }
 
 func labels(e *karo.Execution, action *karo.Action) map[string]string {
@@ -100,10 +186,11 @@ func labels(e *karo.Execution, action *karo.Action) map[string]string {
 	}
 }
 
-func annotations(e *karo.Execution) map[string]string {
+func annotations(e *karo.Execution, action *karo.Action) map[string]string {
 	annotations := map[string]string{}
 	for name, value := range map[string]string{
 		karo.AnnotationAlertName:   e.Spec.Alert.Name,
+		karo.AnnotationActionName:  action.Name,
 		karo.AnnotationReaction:    e.Spec.Reaction.Name,
 		karo.AnnotationFingerprint: e.Spec.Alert.Fingerprint,
 		karo.AnnotationStartsAt:    instant(e.Spec.Alert.StartsAt),
@@ -132,95 +219,4 @@ func mounted(volumes []corev1.Volume, mounts []corev1.VolumeMount) []corev1.Volu
 		}
 	}
 	return used
-}
-
-func environment(alert *karo.AlertOccurrence, action *karo.Action) ([]corev1.EnvVar, error) {
-	env := make([]corev1.EnvVar, 0, len(action.Env))
-	for i := range action.Env {
-		in := &action.Env[i]
-		out := corev1.EnvVar{Name: in.Name, Value: in.Literal}
-		expression := in.Expression
-		if in.ValueFrom != nil {
-			if in.ValueFrom.AlertRef != nil {
-				expression = in.ValueFrom.AlertRef.FieldPath
-			} else {
-				out.ValueFrom = &corev1.EnvVarSource{
-					ConfigMapKeyRef:  in.ValueFrom.ConfigMapKeyRef,
-					SecretKeyRef:     in.ValueFrom.SecretKeyRef,
-					FieldRef:         in.ValueFrom.FieldRef,
-					ResourceFieldRef: in.ValueFrom.ResourceFieldRef,
-				}
-			}
-		}
-		if expression != "" {
-			value, err := Field(alert, expression)
-			if err != nil {
-				return nil, fmt.Errorf("variable %s: %w", in.Name, err)
-			}
-			out.Value = data(value)
-		}
-		env = append(env, out)
-	}
-	return env, nil
-}
-
-// data makes a text of the alert safe as the value of a variable. The kubelet expands $(NAME) in values, so that a
-// label $(PASSWORD) would carry a secret to wherever the action sends its labels. Doubling only the $ in front of a
-// parenthesis would not do: $$(NAME) would become $(NAME) again.
-func data(s string) string {
-	return strings.ReplaceAll(printable(s), "$", "$$")
-}
-
-// printable drops what no variable can hold.
-func printable(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, string(utf8.RuneError)), "\x00", string(utf8.RuneError))
-}
-
-// wholeAlert is the alert as JSON, in Alertmanager's words.
-type wholeAlert struct {
-	Status       karo.AlertStatus  `json:"status"`
-	Labels       map[string]string `json:"labels"`
-	Annotations  map[string]string `json:"annotations"`
-	StartsAt     *nanotime.Time    `json:"startsAt,omitempty"`
-	EndsAt       *nanotime.Time    `json:"endsAt,omitempty"`
-	GeneratorURL string            `json:"generatorURL,omitempty"`
-	Fingerprint  string            `json:"fingerprint,omitempty"`
-}
-
-// Field returns the part of an alert that a field path names. A label or annotation that the alert lacks is empty.
-func Field(alert *karo.AlertOccurrence, path string) (string, error) {
-	if name, ok := strings.CutPrefix(path, "labels."); ok && name != "" {
-		return alert.Labels[name], nil
-	}
-	if name, ok := strings.CutPrefix(path, "annotations."); ok && name != "" {
-		return alert.Annotations[name], nil
-	}
-	switch path {
-	case ".":
-		whole := wholeAlert{
-			Status: alert.Status, Labels: alert.Labels, Annotations: alert.Annotations,
-			StartsAt: alert.StartsAt, EndsAt: alert.EndsAt,
-			GeneratorURL: alert.GeneratorURL, Fingerprint: alert.Fingerprint,
-		}
-		text, err := json.Marshal(whole)
-		return string(text), err
-	case "status":
-		return string(alert.Status), nil
-	case "startsAt":
-		return instant(alert.StartsAt), nil
-	case "endsAt":
-		return instant(alert.EndsAt), nil
-	case "generatorURL":
-		return alert.GeneratorURL, nil
-	case "fingerprint":
-		return alert.Fingerprint, nil
-	}
-	return "", fmt.Errorf("%q is no field of an alert: must be \".\", \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\" or \"annotations.<name>\"", path)
-}
-
-func instant(t *nanotime.Time) string {
-	if t == nil {
-		return ""
-	}
-	return t.String()
 }

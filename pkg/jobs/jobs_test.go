@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math/rand"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/quick"
@@ -50,6 +51,19 @@ func execution() *karo.Execution {
 			},
 			Receiver: "team/a",
 		},
+	}
+}
+
+// ofTheAlert are the variables that every container has for the alert of execution.
+func ofTheAlert() []corev1.EnvVar {
+	return []corev1.EnvVar{
+		{Name: "KARO_ALERT", Value: `{"status":"firing","labels":{"alertname":"KubePodCrashLooping","größe":"groß","pod":"web-1"},` +
+			`"annotations":{"summary":"web-1 crashes"},"startsAt":"2026-03-01T12:00:00.123456789Z",` +
+			`"generatorURL":"http://prometheus/graph?a=1\u0026b=2","fingerprint":"0123456789abcdef"}`},
+		{Name: "KARO_ALERT_NAME", Value: "KubePodCrashLooping"},
+		{Name: "KARO_STATUS", Value: "firing"},
+		{Name: "KARO_REACTION", Value: "restart"},
+		{Name: "KARO_EXECUTION", Value: "restart-abc"},
 	}
 }
 
@@ -101,6 +115,7 @@ func TestBuild(t *testing.T) {
 	}
 	annotations := map[string]string{
 		"karo.io/alert-name":  "KubePodCrashLooping",
+		"karo.io/action-name": "collect-logs",
 		"karo.io/reaction":    "restart",
 		"karo.io/fingerprint": "0123456789abcdef",
 		"karo.io/starts-at":   "2026-03-01T12:00:00.123456789Z",
@@ -134,7 +149,7 @@ func TestBuild(t *testing.T) {
 						Image:                    "busybox:1.37",
 						Command:                  []string{"sh", "-c"},
 						Args:                     []string{"echo $(POD) $HOME"},
-						Env:                      []corev1.EnvVar{{Name: "POD", Value: "web-1"}},
+						Env:                      append(ofTheAlert(), corev1.EnvVar{Name: "POD", Value: "web-1"}),
 						Resources:                resources,
 						VolumeMounts:             mounts,
 						TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
@@ -180,7 +195,7 @@ func TestBuildOfWhatIsMissing(t *testing.T) {
 		},
 	}
 	job := build(t, e, &karo.AlertReactionSpec{Volumes: []corev1.Volume{{Name: "unused"}}}, &karo.Action{Name: "a", Image: "i"})
-	if diff := cmp.Diff(map[string]string{"karo.io/reaction": "r"}, job.Annotations); diff != "" {
+	if diff := cmp.Diff(map[string]string{"karo.io/reaction": "r", "karo.io/action-name": "a"}, job.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
 	if value, ok := job.Labels["karo/alert-name"]; !ok || value != "" {
@@ -204,7 +219,7 @@ func TestAll(t *testing.T) {
 	spec.Actions[1].Env = []karo.EnvVar{{Name: "V", Expression: "nothing"}}
 	got, err = jobs.All(e, spec)
 	const want = `action a: variable V: "nothing" is no field of an alert: must be ".", "status", "startsAt", "endsAt", ` +
-		`"generatorURL", "fingerprint", "labels.<name>" or "annotations.<name>"`
+		`"generatorURL", "fingerprint", "labels.<name>", "annotations.<name>", "labels" or "annotations"`
 	if err == nil || err.Error() != want || got != nil {
 		t.Errorf("got %v and error %v, want %s", got, err, want)
 	}
@@ -260,7 +275,7 @@ func TestEnvironment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tc.in.Name, tc.want.Name = "V", "V"
 			job := build(t, execution(), &karo.AlertReactionSpec{}, &karo.Action{Name: "a", Env: []karo.EnvVar{tc.in}})
-			if diff := cmp.Diff([]corev1.EnvVar{tc.want}, job.Spec.Template.Spec.Containers[0].Env); diff != "" {
+			if diff := cmp.Diff(append(ofTheAlert(), tc.want), job.Spec.Template.Spec.Containers[0].Env); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -284,7 +299,7 @@ func TestFieldOfTheWholeAlert(t *testing.T) {
 
 func TestFieldRefuses(t *testing.T) {
 	for _, path := range []string{
-		"", "..", "labels", "labels.", "annotations", "annotations.", "Status", "status.", " status", "name", "alertname", "startsat", "$(S)",
+		"..", "labels.", "annotations.", "Status", "status.", " status", "name", "alertname", "startsat", "$(S)",
 	} {
 		if got, err := jobs.Field(&execution().Spec.Alert, path); err == nil {
 			t.Errorf("%q: got %q, want an error", path, got)
@@ -362,7 +377,8 @@ func TestExpandAsTheKubelet(t *testing.T) {
 func render(t *testing.T, alert karo.AlertOccurrence) map[string]string {
 	t.Helper()
 	e := execution()
-	e.Spec.Alert = alert
+	// Every text that is not the same as the others would tell them apart.
+	e.Spec.Alert, e.Spec.Reaction.Name, e.Name = alert, alert.Labels["text"], alert.Labels["text"]
 	reference := func(path string) *karo.EnvVarSource {
 		return &karo.EnvVarSource{AlertRef: &karo.AlertFieldSelector{FieldPath: path}}
 	}
@@ -386,7 +402,7 @@ func render(t *testing.T, alert karo.AlertOccurrence) map[string]string {
 func reaches(t *testing.T, text string) bool {
 	t.Helper()
 	alert := karo.AlertOccurrence{
-		Status: karo.AlertStatus(text), Labels: map[string]string{"text": text}, Annotations: map[string]string{"text": text},
+		Name: text, Status: karo.AlertStatus(text), Labels: map[string]string{"text": text}, Annotations: map[string]string{"text": text},
 		GeneratorURL: text, Fingerprint: text,
 	}
 	// What no variable can hold is replaced; all else has to arrive.
@@ -398,7 +414,7 @@ func reaches(t *testing.T, text string) bool {
 			ok = false
 		}
 		expanded := expandAsTheKubelet(value, anyVariable)
-		if name == "ALL" {
+		if name == "ALL" || name == "KARO_ALERT" {
 			var got struct {
 				Labels map[string]string `json:"labels"`
 			}
@@ -470,9 +486,21 @@ func expectAcceptable(t *testing.T, job *batchv1.Job) {
 	if problems := utilvalidation.IsValidLabelValue(job.Name); len(problems) > 0 {
 		t.Errorf("the name %q cannot be a label: %v", job.Name, problems)
 	}
-	for _, v := range job.Spec.Template.Spec.Containers[0].Env {
-		if strings.ContainsRune(v.Value, 0) || !utf8.ValidString(v.Value) {
-			t.Errorf("variable %s is %q, which no variable can hold", v.Name, v.Value)
+	pod := &job.Spec.Template.Spec
+	for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
+		seen := map[string]bool{}
+		for _, v := range container.Env {
+			if len(utilvalidation.IsRelaxedEnvVarName(v.Name)) > 0 || seen[v.Name] {
+				t.Errorf("container %s has the variable %q, twice: %t", container.Name, v.Name, seen[v.Name])
+			}
+			seen[v.Name] = true
+			// Linux takes 128 KiB for a variable with its name; what the kubelet halves again does not count.
+			if size := len(strings.ReplaceAll(v.Value, "$$", "$")); size > 127<<10 || strings.ContainsRune(v.Value, 0) || !utf8.ValidString(v.Value) {
+				t.Errorf("variable %s of %d bytes is %.100q, which no variable can hold", v.Name, size, v.Value)
+			}
+		}
+		if !seen["KARO_ALERT"] && !seen["KARO_ALERT_0"] {
+			t.Errorf("container %s is not told of the alert: %v", container.Name, seen)
 		}
 	}
 	for name, value := range job.Annotations {
@@ -490,7 +518,7 @@ func expectAcceptable(t *testing.T, job *batchv1.Job) {
 
 func TestBuildOfNastyTexts(t *testing.T) {
 	for _, text := range []string{
-		strings.Repeat("a", 64), strings.Repeat("ü", 5000), strings.Repeat("\x00", 100<<10), "a\nb", "../..", "-", ".a.", "\xff", "🔥", "$(S)",
+		strings.Repeat("a", 64), strings.Repeat("ü", 5000), strings.Repeat("\x00", 30<<10), "a\nb", "../..", "-", ".a.", "\xff", "🔥", "$(S)",
 	} {
 		e := execution()
 		e.Spec.Alert.Name, e.Spec.Alert.Fingerprint, e.Spec.Receiver = text, text, text
@@ -504,11 +532,15 @@ func TestBuildOfNastyTexts(t *testing.T) {
 func FuzzBuild(f *testing.F) {
 	for _, text := range []string{"", "$(S)", "$$(S)", "$$$(S)", "$", "a\x00b", "\xff", "größe 🔥", strings.Repeat("$", 100)} {
 		f.Add("restart.web", "collect-logs", "KubePodCrashLooping", "pod", text)
-		f.Add(strings.Repeat("a", 24)+".b", "collect-logs", text, "x"+text, text)
+		f.Add(strings.Repeat("a", 24)+".b", "Collect Logs (größe)", text, "x"+text, text)
 	}
 	f.Fuzz(func(t *testing.T, reaction, action, alertName, label, text string) {
-		// The validation of reactions lets only these through.
-		if len(apivalidation.NameIsDNSSubdomain(reaction, false)) > 0 || len(utilvalidation.IsDNS1123Label(action)) > 0 || label == "" {
+		// The validation of reactions lets only these through; in v1alpha1, an action may have any name.
+		if len(apivalidation.NameIsDNSSubdomain(reaction, false)) > 0 || action == "" || !utf8.ValidString(action) || label == "" {
+			return
+		}
+		// As JSON a byte may become six, and the alert is one variable below 100 KiB only; what is larger is told apart.
+		if len(text) > 2<<10 || len(alertName) > 2<<10 || len(label) > 2<<10 {
 			return
 		}
 		e := execution()
@@ -518,7 +550,18 @@ func FuzzBuild(f *testing.F) {
 			Name: alertName, Status: karo.AlertFiring, Fingerprint: text,
 			Labels: map[string]string{"alertname": alertName, label: text}, Annotations: map[string]string{label: text},
 		}
-		job, err := jobs.Build(e, &karo.AlertReactionSpec{}, &karo.Action{Name: action, Env: []karo.EnvVar{
+		e.Spec.Alert.Labels["large"] = strings.Repeat(text, 1+(64<<10)/max(len(text), 1))
+		template := &batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			InitContainers: []corev1.Container{{Name: "init"}},
+			Containers:     []corev1.Container{{Name: "a", Env: []corev1.EnvVar{{Name: "A"}}}, {Name: "b", Env: []corev1.EnvVar{{Name: "B"}}}},
+		}}}}
+		whole, err := jobs.Build(e, &karo.AlertReactionSpec{}, &karo.Action{Name: action, JobTemplate: template})
+		if err != nil {
+			t.Fatalf("building of a template: %v", err)
+		}
+		expectAcceptable(t, whole)
+		delete(e.Spec.Alert.Labels, "large")
+		job, err := jobs.Build(e, &karo.AlertReactionSpec{}, &karo.Action{Name: action, Args: []string{text, "$" + text, "${LABEL}"}, Env: []karo.EnvVar{
 			{Name: "LABEL", Expression: "labels." + label},
 			{Name: "ANNOTATION", Expression: "annotations." + label},
 			{Name: "ALL", ValueFrom: &karo.EnvVarSource{AlertRef: &karo.AlertFieldSelector{FieldPath: "."}}},

@@ -39,7 +39,7 @@ func indexedName(spec *karo.AlertReactionSpec) string {
 		return spec.AlertName
 	}
 	for _, m := range spec.Matchers {
-		if m.Name == alertNameLabel && m.Operator == karo.MatchEqual {
+		if m.Name == alertNameLabel && (m.Operator == karo.MatchEqual || m.Operator == "") {
 			return m.Value
 		}
 	}
@@ -76,10 +76,15 @@ func NewIndex(informer cache.SharedIndexInformer) (*Index, error) {
 	return index, nil
 }
 
-// Match returns the reactions of a namespace, or of all namespaces if it is "", that answer an alert. The reactions
-// are shared and must not be changed.
-func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) []*karo.AlertReaction {
-	var matched []*karo.AlertReaction
+// WithinScope reports whether a reaction may answer an alert that was sent to a namespace, or, if that is "", to the
+// whole cluster: then it is for the label of the alert to say whose it is.
+func WithinScope(namespace string, alert *karo.AlertOccurrence, reaction *karo.AlertReaction) bool {
+	return namespace != "" || reaction.Spec.AlertScope == karo.ScopeCluster || alert.Labels["namespace"] == reaction.Namespace
+}
+
+// Match returns the reactions of a namespace, or of all namespaces if it is "", that answer an alert, and how many more
+// match one that is not within their scope. The reactions are shared and must not be changed.
+func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) (matched []*karo.AlertReaction, withheld int) {
 	names := []string{alert.Labels[alertNameLabel]}
 	if names[0] != "" {
 		names = append(names, "")
@@ -87,12 +92,17 @@ func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) []*karo.Ale
 	for _, name := range names {
 		for _, reaction := range x.candidates(namespace, name) {
 			rules := x.Rules(reaction)
-			if reaction.DeletionTimestamp == nil && rules != nil && rules.Match(alert) {
+			if reaction.DeletionTimestamp != nil || rules == nil || !rules.Match(alert) {
+				continue
+			}
+			if WithinScope(namespace, alert, reaction) {
 				matched = append(matched, reaction)
+			} else {
+				withheld++
 			}
 		}
 	}
-	return matched
+	return matched, withheld
 }
 
 // All returns the reactions of a namespace, or of all namespaces if it is "".

@@ -56,11 +56,12 @@ func newIndex(t testing.TB, reactions ...*karo.AlertReaction) (*Index, *source) 
 	return index, s
 }
 
-// reaction returns a reaction named namespace/name that answers alertName, if it is not "", and matchers.
+// reaction returns a reaction named namespace/name that answers alertName, if it is not "", and matchers, wherever the
+// alert is of.
 func reaction(namespace, name, alertName string, matchers ...karo.Matcher) *karo.AlertReaction {
 	return &karo.AlertReaction{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + "/" + name), Generation: 1},
-		Spec:       karo.AlertReactionSpec{AlertName: alertName, Matchers: matchers},
+		Spec:       karo.AlertReactionSpec{AlertName: alertName, Matchers: matchers, AlertScope: karo.ScopeCluster},
 	}
 }
 
@@ -75,7 +76,8 @@ func alertOf(labels map[string]string) *karo.AlertOccurrence {
 func expectMatch(t *testing.T, index *Index, namespace string, alert *karo.AlertOccurrence, want ...string) {
 	t.Helper()
 	var got []string
-	for _, reaction := range index.Match(namespace, alert) {
+	matched, _ := index.Match(namespace, alert)
+	for _, reaction := range matched {
 		got = append(got, reaction.Namespace+"/"+reaction.Name)
 	}
 	slices.Sort(got)
@@ -145,6 +147,33 @@ func TestIndexMatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			expectMatch(t, index, tc.namespace, tc.alert, tc.want...)
+		})
+	}
+}
+
+// Of the alerts of the whole cluster, a reaction is given those of its own namespace, unless it may answer all. Who sends
+// to a namespace says itself whose alerts they are.
+func TestIndexScope(t *testing.T) {
+	own, all := reaction("a", "own", "A"), reaction("a", "all", "A")
+	own.Spec.AlertScope = karo.ScopeNamespace
+	index, _ := newIndex(t, own, all)
+	for name, tc := range map[string]struct {
+		namespace string
+		labels    map[string]string
+		want      []string
+		withheld  int
+	}{
+		"to the namespace":                  {"a", map[string]string{"alertname": "A", "namespace": "b"}, []string{"a/all", "a/own"}, 0},
+		"to the cluster":                    {"", map[string]string{"alertname": "A", "namespace": "a"}, []string{"a/all", "a/own"}, 0},
+		"to the cluster, of another":        {"", map[string]string{"alertname": "A", "namespace": "b"}, []string{"a/all"}, 1},
+		"to the cluster, of none":           {"", map[string]string{"alertname": "A"}, []string{"a/all"}, 1},
+		"to the cluster, what matches none": {"", map[string]string{"alertname": "B"}, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expectMatch(t, index, tc.namespace, alertOf(tc.labels), tc.want...)
+			if _, withheld := index.Match(tc.namespace, alertOf(tc.labels)); withheld != tc.withheld {
+				t.Errorf("got %d withheld, want %d", withheld, tc.withheld)
+			}
 		})
 	}
 }
@@ -275,7 +304,7 @@ func TestIndexIsSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 100 {
-				if got := index.Match("ns", alert); len(got) != 1 {
+				if got, _ := index.Match("ns", alert); len(got) != 1 {
 					t.Errorf("got %d reactions, want 1", len(got))
 					return
 				}
@@ -300,7 +329,7 @@ func BenchmarkMatch(b *testing.B) {
 			}
 			alert := alertOf(map[string]string{"alertname": "A"})
 			for b.Loop() {
-				if len(index.Match("ns", alert)) != 1 {
+				if matched, _ := index.Match("ns", alert); len(matched) != 1 {
 					b.Fatal("the reaction does not match")
 				}
 			}

@@ -6,6 +6,7 @@ package matching
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -21,6 +22,8 @@ const (
 )
 
 var matchTypes = map[karo.MatchOperator]labels.MatchType{
+	// It is not filled in when a reaction is stored: what is applied again would differ from what is there.
+	"":                  labels.MatchEqual,
 	karo.MatchEqual:     labels.MatchEqual,
 	karo.MatchNotEqual:  labels.MatchNotEqual,
 	karo.MatchRegexp:    labels.MatchRegexp,
@@ -83,6 +86,12 @@ func compileMatcher(m karo.Matcher, path *field.Path) (*rule, *field.Error) {
 	if !ok {
 		return nil, field.NotSupported(path.Child("operator"), m.Operator,
 			[]karo.MatchOperator{karo.MatchEqual, karo.MatchNotEqual, karo.MatchRegexp, karo.MatchNotRegexp})
+	}
+	if matchType == labels.MatchRegexp || matchType == labels.MatchNotRegexp {
+		// The matcher's own error would show the anchors that it puts around the expression.
+		if _, err := regexp.Compile(m.Value); err != nil {
+			return nil, field.Invalid(path.Child("value"), m.Value, fmt.Sprintf("not a regular expression: %v", err))
+		}
 	}
 	matcher, err := labels.NewMatcher(matchType, name, m.Value)
 	if err != nil {

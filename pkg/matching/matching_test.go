@@ -47,6 +47,8 @@ func TestMatch(t *testing.T) {
 		want    bool
 	}{
 		"= the same":                     {karo.Matcher{Name: "severity", Operator: "=", Value: "critical"}, true},
+		"no operator is =":               {karo.Matcher{Name: "severity", Value: "critical"}, true},
+		"no operator, another":           {karo.Matcher{Name: "severity", Value: "warning"}, false},
 		"= another":                      {karo.Matcher{Name: "severity", Operator: "=", Value: "warning"}, false},
 		"= a part":                       {karo.Matcher{Name: "severity", Operator: "=", Value: "critic"}, false},
 		"= case counts":                  {karo.Matcher{Name: "severity", Operator: "=", Value: "Critical"}, false},
@@ -158,7 +160,7 @@ func TestCompileRefuses(t *testing.T) {
 		"nothing to match":          {karo.AlertReactionSpec{}, "spec.alertName"},
 		"no regular expression":     {karo.AlertReactionSpec{AlertName: "A", Matchers: []karo.Matcher{{Name: "a", Operator: "=~", Value: "("}}}, "spec.matchers[0].value"},
 		"a reference back":          {karo.AlertReactionSpec{AlertName: "A", Matchers: []karo.Matcher{{Name: "a", Operator: "!~", Value: `(a)\1`}}}, "spec.matchers[0].value"},
-		"no operator":               {karo.AlertReactionSpec{AlertName: "A", Matchers: []karo.Matcher{{Name: "a", Value: "x"}}}, "spec.matchers[0].operator"},
+		"an operator that is none":  {karo.AlertReactionSpec{AlertName: "A", Matchers: []karo.Matcher{{Name: "a", Operator: "==", Value: "x"}}}, "spec.matchers[0].operator"},
 		"no name":                   {karo.AlertReactionSpec{AlertName: "A", Matchers: []karo.Matcher{{Operator: "=", Value: "x"}}}, "spec.matchers[0].name"},
 		"the second one":            {karo.AlertReactionSpec{AlertName: "A", Matchers: []karo.Matcher{{Name: "a", Operator: "="}, {Name: "b", Operator: "x"}}}, "spec.matchers[1].operator"},
 		"matches any alert":         {karo.AlertReactionSpec{Matchers: []karo.Matcher{{Name: "a", Operator: "=~", Value: ".*"}}}, "spec.matchers"},
@@ -175,4 +177,49 @@ func TestCompileRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzCompile gives specs any texts: they compile, or are refused with the path of a field, and what compiles says the
+// same of an alert whichever way it is asked.
+func FuzzCompile(f *testing.F) {
+	for _, value := range []string{"", "x", ".*", ".+", "a|b", "(", "[", `\`, "(?i)x", "x{2,1}", "x{1001}", `(a)\1`, "\xff", "größe", "\n", "^x$", strings.Repeat("(", 1100)} {
+		for _, operator := range []string{"=", "!=", "=~", "!~", "", "=="} {
+			f.Add("A", "severity", operator, value, "critical")
+			f.Add("", "annotations.summary", operator, value, value)
+		}
+	}
+	f.Add("\xff", "", "=", "", "")
+	f.Add("", "annotations.", "=", "x", "")
+	f.Add("", "a\xff", "=", "x", "")
+	f.Fuzz(func(t *testing.T, alertName, name, operator, value, text string) {
+		spec := &karo.AlertReactionSpec{AlertName: alertName, Matchers: []karo.Matcher{{Name: name, Operator: karo.MatchOperator(operator), Value: value}}}
+		rules, errs := matching.Compile(spec, field.NewPath("spec"))
+		if (rules == nil) != (len(errs) > 0) {
+			t.Fatalf("got rules %v and errors %v, want one of them", rules, errs)
+		}
+		for _, err := range errs {
+			if !strings.HasPrefix(err.Field, "spec.alertName") && !strings.HasPrefix(err.Field, "spec.matchers") {
+				t.Errorf("%v is of no field of a condition", err)
+			}
+		}
+		if rules == nil {
+			return
+		}
+		// At least one condition is not met by an alert without labels, or every alert would be answered.
+		if rules.Match(&karo.AlertOccurrence{}) {
+			t.Errorf("%s matches an alert that has nothing", rules)
+		}
+		for _, alert := range []*karo.AlertOccurrence{
+			{Labels: map[string]string{"alertname": alertName, name: text}},
+			{Labels: map[string]string{"alertname": alertName}, Annotations: map[string]string{strings.TrimPrefix(name, "annotations."): text}},
+		} {
+			all := true
+			for _, result := range rules.Explain(alert) {
+				all = all && result.Matches
+			}
+			if got := rules.Match(alert); got != all {
+				t.Errorf("%s of %v: got %t, and explained as %t", rules, alert, got, all)
+			}
+		}
+	})
 }

@@ -26,7 +26,7 @@ func Decide(last *karo.RunMemory, startsAt *nanotime.Time, now nanotime.Time) (r
 		if last.StartsAt == nil && now.Sub(last.ReceivedAt.Time) < missingStartRepeat {
 			return false, nil
 		}
-		return now.After(start(last, now).Time), identity(last)
+		return now.After(Start(last, now).Time), identity(last)
 	}
 	if last.StartsAt != nil && startsAt.Equal(last.StartsAt.Time) {
 		return false, nil
@@ -34,16 +34,16 @@ func Decide(last *karo.RunMemory, startsAt *nanotime.Time, now nanotime.Time) (r
 	if startsAt.After(now.Time) {
 		startsAt = &now
 	}
-	return startsAt.After(start(last, now).Time), nil
+	return startsAt.After(Start(last, now).Time), nil
 }
 
 // Later reports whether run a counts as later than run b; any run is later than none.
 func Later(a, b *karo.RunMemory, now nanotime.Time) bool {
-	return b == nil || a != nil && start(a, now).After(start(b, now).Time)
+	return b == nil || a != nil && Start(a, now).After(Start(b, now).Time)
 }
 
-// start is the instant by which a run is ordered.
-func start(r *karo.RunMemory, now nanotime.Time) nanotime.Time {
+// Start is the instant by which a run is ordered.
+func Start(r *karo.RunMemory, now nanotime.Time) nanotime.Time {
 	if r.StartsAt == nil || r.StartsAt.After(now.Time) {
 		return r.ReceivedAt
 	}

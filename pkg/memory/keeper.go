@@ -36,6 +36,7 @@ func HasFinalizer(e *karo.Execution) bool {
 type Keeper struct {
 	memory  *Memory
 	release func(ctx context.Context, e *karo.Execution) error
+	settle  func(e *karo.Execution)
 	queue   workqueue.TypedRateLimitingInterface[string]
 	// covered holds, by the key of an Execution, since when the stored Alert has been seen to remember it.
 	covered map[string]coverage
@@ -47,8 +48,8 @@ type coverage struct {
 }
 
 // NewKeeper returns a Keeper that calls release to remove the finalizer of an Execution.
-func NewKeeper(m *Memory, release func(ctx context.Context, e *karo.Execution) error) *Keeper {
-	return &Keeper{memory: m, release: release}
+func NewKeeper(m *Memory, release func(ctx context.Context, e *karo.Execution) error, settle func(e *karo.Execution)) *Keeper {
+	return &Keeper{memory: m, release: release, settle: settle}
 }
 
 // Run works until ctx ends.
@@ -115,6 +116,10 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 		}
 		return k.release(ctx, e)
 	}
+	if e.Spec.Trigger == karo.TriggerManual {
+		k.settle(e) // A run by hand is not remembered.
+		return nil
+	}
 	covered := k.covered[key]
 	if covered.uid != e.UID {
 		alertKey := KeyOf(e.Namespace, &e.Spec.Alert)
@@ -133,7 +138,8 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 		k.queue.AddAfter(key, wait)
 		return nil
 	}
-	return k.release(ctx, e)
+	k.settle(e)
+	return nil
 }
 
 // remembers reports whether an Alert holds the run of an Execution, or a later one.

@@ -26,6 +26,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/matching"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/storecache"
 )
@@ -48,11 +49,16 @@ const byAlert = "alert"
 func ExecutionIndexers() cache.Indexers {
 	return cache.Indexers{byAlert: func(obj any) ([]string, error) {
 		e := obj.(*karo.Execution)
-		if e.Status.Phase == karo.PhaseSkipped {
+		if e.Status.Phase == karo.PhaseSkipped || e.Spec.Trigger == karo.TriggerManual {
 			return nil, nil
 		}
 		return []string{KeyOf(e.Namespace, &e.Spec.Alert).String()}, nil
 	}}
+}
+
+// AlertIndexers are the indexes that a Memory needs on the informer of the Alerts.
+func AlertIndexers() cache.Indexers {
+	return cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
 }
 
 // KeyOf returns the name of the Alert that remembers an alert.
@@ -224,6 +230,21 @@ func (r *Record) Skipped(uid types.UID, name string, skip karo.SkipMemory) {
 	r.skips[uid] = karo.ReactionMemory{UID: uid, Name: name, Skipped: &skip}
 }
 
+// LastSkip returns why a reaction last did not run for the alert, or nil.
+func (r *Record) LastSkip(uid types.UID) *karo.SkipMemory {
+	if own, ok := r.skips[uid]; ok {
+		return own.Skipped
+	}
+	if alert := r.memory.stored(r.key); alert != nil {
+		for i := range alert.Status.Reactions {
+			if alert.Status.Reactions[i].UID == uid {
+				return alert.Status.Reactions[i].Skipped
+			}
+		}
+	}
+	return nil
+}
+
 // Seen records that a notification held the alert, and has all of it written soon.
 func (r *Record) Seen(alert *karo.AlertOccurrence, now time.Time) {
 	r.seen = &seen{occurrence: *alert, at: now}
@@ -233,6 +254,24 @@ func (r *Record) Seen(alert *karo.AlertOccurrence, now time.Time) {
 // Known reports whether the memory holds anything of an alert.
 func (m *Memory) Known(key types.NamespacedName) bool {
 	return m.stored(key) != nil || len(m.executionsOf(key)) > 0
+}
+
+// Firing returns how many of the alerts of a namespace that are known to fire meet some conditions. Annotations are not
+// known of them.
+func (m *Memory) Firing(namespace string, rules *matching.Rules) int {
+	count := 0
+	objs, err := m.alerts.GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
+	if err != nil {
+		return 0 // Only an index that does not exist is an error.
+	}
+	for _, obj := range objs {
+		alert := obj.(*karo.Alert)
+		if alert.Status.Status == karo.AlertFiring && rules != nil &&
+			rules.Match(&karo.AlertOccurrence{Labels: alert.Spec.Labels}) {
+			count++
+		}
+	}
+	return count
 }
 
 // RunOf returns what is remembered of an Execution.
@@ -365,7 +404,8 @@ func (m *Memory) merge(unwritten *news, alert *karo.Alert) bool {
 	}
 	for uid, skip := range unwritten.skips {
 		e := entry(&alert.Status, uid, skip.Name)
-		if e.Skipped == nil || e.Skipped.Reason != skip.Skipped.Reason {
+		if last := e.Skipped; last == nil || last.Reason != skip.Skipped.Reason || last.Status != skip.Skipped.Status ||
+			!ptr.Equal(last.StartsAt, skip.Skipped.StartsAt) || skip.Skipped.Time.Sub(last.Time.Time) > rarely {
 			e.Skipped = skip.Skipped
 			changed = true
 		}

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -80,6 +81,15 @@ func Execution(reaction string, o Occurrence) string {
 	return join(reaction, h)
 }
 
+var reserved = regexp.MustCompile(`^[a-z0-9.-]{1,` + strconv.Itoa(prefixLength) + `}-[a-z2-7]{` + strconv.Itoa(digestLength) + `}$`)
+
+// IsReserved reports whether a name has the shape of those that Execution returns. One that a client chose could stand
+// in the way of a run.
+func IsReserved(name string) bool { return reserved.MatchString(name) }
+
+// GenerateName returns the prefix of the names of Executions by hand.
+func GenerateName(reaction string) string { return cut(reaction, prefixLength) + "-" }
+
 // Alert returns the name of the Alert that remembers a label set.
 func Alert(alertName string, labels map[string]string) string {
 	h := sha256.New()
@@ -101,6 +111,7 @@ func Job(e *karo.Execution, action string) string {
 	h := sha256.New()
 	write(h, string(e.UID))
 	write(h, action)
+	action = subdomain(action) // An action that was written in v1alpha1 may have any name.
 	reaction := cut(e.Spec.Reaction.Name, max(prefixLength-1-len(action), prefixLength/2))
 	return join(reaction+"-"+action, h)
 }

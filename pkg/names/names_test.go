@@ -348,3 +348,76 @@ func TestLabelValueLeavesLabelValuesAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever Karo names a run must be a name that no client may take, and no other name may be refused.
+func TestIsReserved(t *testing.T) {
+	for _, reaction := range nastyReactions() {
+		if name := names.Execution(reaction, names.Occurrence{}); !names.IsReserved(name) {
+			t.Errorf("a client may take %s, the name of a run", name)
+		}
+		if name := names.GenerateName(reaction) + "abc27"; names.IsReserved(name) {
+			t.Errorf("%s, of a run by hand, is refused", name)
+		}
+	}
+	hash := strings.Repeat("a2", 13)
+	for name, want := range map[string]bool{
+		"r-" + hash:                            true,
+		strings.Repeat("r", 36) + "-" + hash:   true,
+		"a.b-c-" + hash:                        true,
+		hash + "-" + hash:                      true,
+		strings.Repeat("r", 37) + "-" + hash:   false,
+		hash:                                   false,
+		"-" + hash:                             false,
+		"r-" + hash[1:]:                        false,
+		"r-" + hash + "b":                      false,
+		"r-" + hash[1:] + "1":                  false, // Base 32 has no 1.
+		"r-" + hash[1:] + "8":                  false,
+		"r-" + hash + "\n":                     false,
+		"R-" + hash:                            false,
+		"r-" + hash[:13] + "-" + hash[:12]:     false,
+		"":                                     false,
+		"restart-abcde":                        false,
+		"restart.web-" + hash[:25] + "\u0131":  false,
+		"restart-kubepodcrashlooping-by-night": false,
+	} {
+		if got := names.IsReserved(name); got != want {
+			t.Errorf("%q: got %t, want %t", name, got, want)
+		}
+	}
+}
+
+func TestGenerateName(t *testing.T) {
+	for reaction, want := range map[string]string{
+		"restart": "restart-", strings.Repeat("a", 40): strings.Repeat("a", 36) + "-", strings.Repeat("a", 35) + ".b": strings.Repeat("a", 35) + "-",
+	} {
+		if got := names.GenerateName(reaction); got != want {
+			t.Errorf("%s: got %s, want %s", reaction, got, want)
+		}
+	}
+}
+
+// An action that was written in v1alpha1 may have any name.
+func TestJobNamesOfOddActions(t *testing.T) {
+	seen := map[string]string{}
+	for _, action := range []string{
+		"", " ", "Collect Logs", "collect logs", "collect_logs", "collect.logs", "größe", "日本語", "🔥", "-", ".", "..", "a..b", "-a-", "a.-b", "\x00",
+		"\xff", "A", "a", "$(S)", "../../etc", strings.Repeat("A ", 31), strings.Repeat("ü", 31), strings.Repeat(".", 63), strings.Repeat("a", 16) + "." + strings.Repeat("b", 40),
+	} {
+		for _, reaction := range []string{"r", strings.Repeat("r", 253), strings.Repeat("r", 18) + ".r"} {
+			name := names.Job(executionOf(reaction, "uid"), action)
+			expectValid(t, name)
+			of := reaction[:1] + "/" + action
+			if other, twice := seen[name]; twice && other != of {
+				t.Errorf("%q and %q give the same name %s", of, other, name)
+			}
+			seen[name] = of
+		}
+	}
+	valid := func(action string) bool {
+		name := names.Job(executionOf("restart-pods", "uid"), action)
+		return len(name) <= maxLength && len(apivalidation.NameIsDNSSubdomain(name, false)) == 0
+	}
+	if err := quick.Check(valid, &quick.Config{MaxCount: 5000}); err != nil {
+		t.Error(err)
+	}
+}

@@ -238,13 +238,6 @@ func decodeAlert(raw json.RawMessage, path *field.Path) Alert {
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return Alert{AlertOccurrence: identity(raw), Err: alertError(path, err)}
 	}
-	// What is stored may be longer than what was sent: JSON is written with some characters as six.
-	if len(raw) > MaxAlertBytes/6 {
-		stored, err := json.Marshal([]any{in.Labels, in.Annotations, in.GeneratorURL, in.Fingerprint})
-		if err != nil || len(stored) > MaxAlertBytes {
-			return Alert{AlertOccurrence: identity(raw), Err: field.TooLong(path, "", MaxAlertBytes)}
-		}
-	}
 	alert := Alert{AlertOccurrence: karo.AlertOccurrence{
 		Name:         in.Labels[model.AlertNameLabel],
 		Status:       karo.AlertStatus(in.Status),
@@ -253,8 +246,12 @@ func decodeAlert(raw json.RawMessage, path *field.Path) Alert {
 		GeneratorURL: in.GeneratorURL,
 		Fingerprint:  in.Fingerprint,
 	}}
+	// What is stored may be longer than what was sent: JSON is written with some characters as six.
+	if len(raw) > MaxAlertBytes/6 && IsTooLarge(&alert.AlertOccurrence) {
+		return Alert{AlertOccurrence: identity(raw), Err: field.TooLong(path, "", MaxAlertBytes)}
+	}
 	if alert.Fingerprint == "" {
-		alert.Fingerprint = fingerprint(in.Labels)
+		alert.Fingerprint = Fingerprint(in.Labels)
 	}
 	if len(in.Labels) == 0 {
 		alert.Err = field.Required(path.Child("labels"), "an alert has at least one label")
@@ -270,6 +267,12 @@ func decodeAlert(raw json.RawMessage, path *field.Path) Alert {
 		alert.Err = field.Invalid(path.Child("endsAt"), field.OmitValueType{}, err.Error())
 	}
 	return alert
+}
+
+// IsTooLarge reports whether an alert cannot be stored in an Execution.
+func IsTooLarge(alert *karo.AlertOccurrence) bool {
+	stored, err := json.Marshal([]any{alert.Labels, alert.Annotations, alert.GeneratorURL, alert.Fingerprint})
+	return err != nil || len(stored) > MaxAlertBytes
 }
 
 // identity salvages, for the answer, what names an alert that does not decode.
@@ -313,7 +316,8 @@ func instant(s string) (*nanotime.Time, error) {
 	return &t, nil
 }
 
-func fingerprint(labels map[string]string) string {
+// Fingerprint returns Alertmanager's hash of labels.
+func Fingerprint(labels map[string]string) string {
 	set := make(model.LabelSet, len(labels))
 	for name, value := range labels {
 		set[model.LabelName(name)] = model.LabelValue(value)

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -111,21 +112,15 @@ func (r *Records) Merge(ctx context.Context, key types.NamespacedName, merge fun
 
 // DeleteAlert deletes an Alert unless it has changed since it was read.
 func (r *Records) DeleteAlert(ctx context.Context, alert *karo.Alert) error {
-	_, _, err := r.Alerts.Delete(in(ctx, alert.Namespace), alert.Name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &alert.UID, ResourceVersion: &alert.ResourceVersion},
-	})
+	_, _, err := r.Alerts.Delete(in(ctx, alert.Namespace), alert.Name, rest.ValidateAllObjectFunc, unchanged(&alert.ObjectMeta))
 	return err
 }
 
-// SetLastTriggered records when a reaction last started a run. A reaction that is gone, or another one of the same
-// name, is left alone.
-func (r *Records) SetLastTriggered(ctx context.Context, namespace, name string, uid types.UID, at metav1.Time) error {
+// UpdateReactionStatus stores what change makes of the stored status of a reaction. When change returns false, or the
+// reaction is gone or another one of the same name, nothing is written.
+func (r *Records) UpdateReactionStatus(ctx context.Context, namespace, name string, uid types.UID, mutate func(*karo.AlertReactionStatus) bool) error {
 	info := rest.DefaultUpdatedObjectInfo(nil, change(func(reaction *karo.AlertReaction) bool {
-		if reaction.UID != uid || reaction.Status.LastTriggered != nil && !reaction.Status.LastTriggered.Before(&at) {
-			return false
-		}
-		reaction.Status.LastTriggered = &at
-		return true
+		return reaction.UID == uid && mutate(&reaction.Status)
 	}))
 	_, _, err := r.ReactionStatus.Update(in(ctx, namespace), name, info,
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
@@ -133,6 +128,31 @@ func (r *Records) SetLastTriggered(ctx context.Context, namespace, name string, 
 		return nil
 	}
 	return err
+}
+
+// DeleteExecution deletes an Execution unless it has changed since it was read.
+func (r *Records) DeleteExecution(ctx context.Context, e *karo.Execution) error {
+	_, _, err := r.Executions.Delete(in(ctx, e.Namespace), e.Name, rest.ValidateAllObjectFunc, unchanged(&e.ObjectMeta))
+	return err
+}
+
+// ListRevisions returns all ReactionRevisions, from the watch cache.
+func (r *Records) ListRevisions(ctx context.Context) ([]karo.ReactionRevision, error) {
+	obj, err := r.Revisions.List(in(ctx, metav1.NamespaceAll), &metainternalversion.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, err
+	}
+	return obj.(*karo.ReactionRevisionList).Items, nil
+}
+
+// DeleteRevision deletes a ReactionRevision.
+func (r *Records) DeleteRevision(ctx context.Context, revision *karo.ReactionRevision) error {
+	_, _, err := r.Revisions.Delete(in(ctx, revision.Namespace), revision.Name, rest.ValidateAllObjectFunc, unchanged(&revision.ObjectMeta))
+	return err
+}
+
+func unchanged(meta *metav1.ObjectMeta) *metav1.DeleteOptions {
+	return &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &meta.UID, ResourceVersion: &meta.ResourceVersion}}
 }
 
 func in(ctx context.Context, namespace string) context.Context {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"karo.io/karo/hack/localcluster"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -278,9 +279,8 @@ func TestAnswer(t *testing.T) {
 			Actions:  []v1.Action{{Name: "act", Image: "busybox"}},
 		},
 	})
-	suspended := newReaction(t, namespace, "three", "A", "busybox")
-	suspended.Spec.Suspend = true
-	if _, err := client.KaroV1().AlertReactions(namespace).Update(t.Context(), suspended, metav1.UpdateOptions{}); err != nil {
+	newReaction(t, namespace, "three", "A", "busybox")
+	if _, err := client.KaroV1().AlertReactions(namespace).Patch(t.Context(), "three", types.MergePatchType, []byte(`{"spec":{"suspend":true}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s := newSender(t, namespace)
@@ -308,7 +308,7 @@ func TestAnswer(t *testing.T) {
 	if a := result.Alerts[1]; a.Outcome != v1.AlertUnmatched || a.Message != "no reaction matches this alert" {
 		t.Errorf("alert B: %+v", a)
 	}
-	if a := result.Alerts[2]; a.Outcome != v1.AlertUnmatched || a.Message != "no reaction answers this alert once it is resolved" {
+	if a := result.Alerts[2]; a.Outcome != v1.AlertUnmatched || a.Message != "no reaction that matches this alert runs for resolved alerts" {
 		t.Errorf("resolved alert A: %+v", a)
 	}
 
@@ -318,11 +318,18 @@ func TestAnswer(t *testing.T) {
 	expectCounts(t, result, 2, 0, 0, 0)
 }
 
-// clusteralerts/trigger asks the reactions of all namespaces.
+// clusteralerts/trigger asks the reactions of all namespaces. One that may answer the alerts of its own namespace only is
+// told of no other.
 func TestClusterAlerts(t *testing.T) {
 	one, two := newNamespace(t), newNamespace(t)
 	newReaction(t, one, "r", "ClusterWide", "busybox")
 	newReaction(t, two, "r", "ClusterWide", "busybox")
+	everywhere := createReaction(t, two, &v1.AlertReaction{
+		ObjectMeta: metav1.ObjectMeta{Name: "everywhere"},
+		Spec: v1.AlertReactionSpec{
+			AlertName: "ClusterWide", AlertScope: v1.ScopeCluster, Actions: []v1.Action{{Name: "act", Image: "busybox"}},
+		},
+	})
 	kubectl(t, "", "create", "clusterrole", one, "--verb=create", "--resource=clusteralerts.karo.io", "--resource-name=trigger")
 	kubectl(t, "", "create", "clusterrolebinding", one, "--clusterrole="+one, "--serviceaccount="+one+":sender")
 	t.Cleanup(func() {
@@ -330,9 +337,41 @@ func TestClusterAlerts(t *testing.T) {
 	})
 	s := newSender(t, one)
 	path := "/apis/karo.io/v1/clusteralerts/trigger"
-	expectCounts(t, s.notify(t, path, firing("ClusterWide", time.Now())), 2, 0, 0, 0)
+	result := s.notify(t, path, firing("ClusterWide", time.Now(), "namespace", one))
+	expectCounts(t, result, 2, 0, 0, 0)
+	if a := result.Alerts[0]; a.WrongScope != 1 || len(a.Reactions) != 2 {
+		t.Errorf("%+v, want that the one of the other namespace was withheld", a)
+	}
 	waitFinished(t, one, 1, v1.PhaseSucceeded)
-	waitFinished(t, two, 1, v1.PhaseSucceeded)
+	if runs := waitFinished(t, two, 1, v1.PhaseSucceeded); runs[0].Spec.Reaction.UID != everywhere.UID {
+		t.Errorf("in the other namespace %s ran", runs[0].Spec.Reaction.Name)
+	}
+	// An alert that nobody's scope has leaves no trace in any namespace.
+	other := newNamespace(t)
+	newReaction(t, other, "r", "OnlyElsewhere", "busybox")
+	result = s.notify(t, path, firing("OnlyElsewhere", time.Now(), "namespace", "elsewhere", "secret", "of another tenant"))
+	if a := result.Alerts[0]; a.WrongScope != 1 || a.Outcome != v1.AlertUnmatched || !strings.Contains(a.Message, "alertScope is Namespace") {
+		t.Errorf("got %+v, want it withheld", a)
+	}
+	s.notify(t, path, firing("OnlyElsewhere", time.Now(), "namespace", other))
+	waitFinished(t, other, 1, v1.PhaseSucceeded)
+	// Not even that there was such an alert is told to those whom it does not concern.
+	r, err := client.KaroV1().AlertReactions(two).Get(t.Context(), "r", metav1.GetOptions{})
+	if err != nil || r.Status.LastSkipped != nil || r.Status.LastMatched != nil {
+		t.Errorf("%v, %+v", err, r.Status)
+	}
+	eventually(t, "the alert of the namespace itself", func(ctx context.Context) error {
+		alerts, err := client.KaroV1().Alerts(other).List(ctx, metav1.ListOptions{})
+		if err != nil || len(alerts.Items) == 0 {
+			return fmt.Errorf("%d alerts: %w", len(alerts.Items), err)
+		}
+		for i := range alerts.Items {
+			if alerts.Items[i].Spec.Labels["namespace"] != other {
+				t.Fatalf("the namespace is told of the alert %v", alerts.Items[i].Spec.Labels)
+			}
+		}
+		return nil
+	})
 }
 
 // simulate answers in the same shape, matcher by matcher and with the Jobs, and stores nothing.

@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -321,6 +324,65 @@ func TestStopReleasesTheLease(t *testing.T) {
 		t.Errorf("the lease is held by %q, %v", name, err)
 	}
 	restart(t)
+}
+
+// Asked to stop, the server ends open watches at once, and a request that it has begun to read well.
+func TestStopEndsWatches(t *testing.T) {
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "r", "A", "busybox")
+	watch, err := client.KaroV1().Executions(namespace).Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+
+	reading := make(chan struct{})
+	trace := &httptrace.ClientTrace{Got100Continue: func() { close(reading) }}
+	body, rest := io.Pipe()
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, karo.URL()+triggerPath(namespace), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Expect", "100-continue")
+	status := make(chan string, 1)
+	go func() {
+		resp, err := newHTTP(t, karo.Config()).http.Do(req)
+		if err != nil {
+			status <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		status <- resp.Status
+	}()
+	select {
+	case <-reading:
+	case got := <-status:
+		t.Fatalf("the request: %s", got)
+	}
+
+	stopped := make(chan error, 1)
+	begin := time.Now()
+	go func() { stopped <- karo.Process().Stop() }()
+	for range watch.ResultChan() { // It ends with the watch.
+	}
+	if _, err := io.WriteString(rest, `{"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "A"}}]}`); err != nil {
+		t.Error(err)
+	}
+	if err := rest.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := <-status; got != "200 OK" {
+		t.Errorf("the request: %s", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("it does not end well: %v", err)
+	}
+	if took := time.Since(begin); took > 15*time.Second {
+		t.Errorf("it takes %s to stop", took)
+	}
+	restart(t)
+	waitFinished(t, namespace, 1, v1.PhaseSucceeded)
 }
 
 // With --etcd-servers the objects are in that etcd. This server is asked directly, since the cluster has one already.

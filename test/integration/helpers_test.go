@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,11 +18,13 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/generated/clientset/versioned"
 )
 
 // patience bounds every wait for something that must come.
@@ -245,4 +248,111 @@ func expectCounts(t *testing.T, r *v1.AlertNotificationResult, created, known, u
 		t.Fatalf("created %d, known %d, unmatched %d, refused %d; want %d, %d, %d, %d\n%s",
 			r.Created, r.Known, r.Unmatched, r.Refused, created, known, unmatched, refused, text)
 	}
+}
+
+// as returns a client that is a user, by impersonation through the kube-apiserver. Such a user has the rights that a test
+// gives it, and no others.
+func as(t *testing.T, user string, groups ...string) *versioned.Clientset {
+	t.Helper()
+	config := rest.CopyConfig(cluster.Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
+	c, err := versioned.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// grant gives a user rights in a namespace, each as "verb resource.group" with a name behind, if it is for one only:
+// "create alertreactions.karo.io/executions crash-report".
+func grant(t *testing.T, namespace, user string, rights ...string) {
+	t.Helper()
+	for i, right := range rights {
+		words := strings.Fields(right)
+		name := fmt.Sprintf("%s-%d-%d", notName.ReplaceAllString(user, "-"), i, time.Now().UnixNano()%1000000)
+		args := []string{"create", "role", name, "-n", namespace, "--verb=" + words[0], "--resource=" + words[1]}
+		if len(words) > 2 {
+			args = append(args, "--resource-name="+words[2])
+		}
+		kubectl(t, "", args...)
+		kubectl(t, "", "create", "rolebinding", name, "-n", namespace, "--role="+name, "--user="+user)
+	}
+}
+
+// waitExecution waits until an Execution meets a condition, and returns it.
+func waitExecution(t *testing.T, namespace, name, what string, is func(*v1.Execution) bool) *v1.Execution {
+	t.Helper()
+	var e *v1.Execution
+	eventually(t, "execution "+name+" "+what, func(ctx context.Context) error {
+		var err error
+		if e, err = client.KaroV1().Executions(namespace).Get(ctx, name, metav1.GetOptions{}); err != nil {
+			return err
+		}
+		if !is(e) {
+			return fmt.Errorf("%+v", e.Status)
+		}
+		return nil
+	})
+	return e
+}
+
+// waitPhase waits until an Execution is in a phase.
+func waitPhase(t *testing.T, namespace, name string, phase v1.Phase) *v1.Execution {
+	t.Helper()
+	return waitExecution(t, namespace, name, "to be "+string(phase), func(e *v1.Execution) bool { return e.Status.Phase == phase })
+}
+
+// waitAlert waits until the one Alert of a namespace is written, and returns its name.
+func waitAlert(t *testing.T, namespace string) (name string) {
+	t.Helper()
+	eventually(t, "the alert to be written", func(ctx context.Context) error {
+		list, err := client.KaroV1().Alerts(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		if len(list.Items) != 1 {
+			return fmt.Errorf("%d alerts", len(list.Items))
+		}
+		name = list.Items[0].Name
+		return nil
+	})
+	return name
+}
+
+// waitStatus waits until the status of a reaction meets a condition.
+func waitStatus(t *testing.T, namespace, name, what string, is func(*v1.AlertReactionStatus) bool) {
+	t.Helper()
+	last := ""
+	eventually(t, "the status of reaction "+name+" to say "+what, func(ctx context.Context) error {
+		r, err := client.KaroV1().AlertReactions(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("%w; before, it was %s", err, last)
+		}
+		if last = fmt.Sprintf("%+v", r.Status); !is(&r.Status) {
+			return errors.New(last)
+		}
+		return nil
+	})
+}
+
+// waitSettled waits until the status of a reaction has followed its spec, so that nobody else writes the reaction any
+// more. A client that reads it and writes it back would else be told of a conflict, as it should.
+func waitSettled(t *testing.T, namespace, name string) {
+	t.Helper()
+	eventually(t, "the status of reaction "+name+" to follow its spec", func(ctx context.Context) error {
+		r, err := client.KaroV1().AlertReactions(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if c := meta.FindStatusCondition(r.Status.Conditions, v1.ConditionReady); c == nil || c.ObservedGeneration != r.Generation {
+			return fmt.Errorf("generation %d: %+v", r.Generation, c)
+		}
+		return nil
+	})
+}
+
+// cancel asks for an Execution to be stopped.
+func cancel(t *testing.T, namespace, name string) {
+	t.Helper()
+	kubectl(t, "{}", "create", "--raw", "/apis/karo.io/v1/namespaces/"+namespace+"/executions/"+name+"/cancel", "-f", "-")
 }

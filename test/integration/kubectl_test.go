@@ -52,7 +52,7 @@ func TestKubectlOnReactions(t *testing.T) {
 		return kubectl(t, stdin, append(args, "-n", namespace)...)
 	}
 	expect(t, in(manifest, "create", "-f", "-"), "alertreaction.karo.io/r created")
-	expect(t, in("", "get", "ar"), "NAME", "ALERT", "ACTIONS", "SUSPEND", "LAST TRIGGERED", "AGE", "r      A       1         false     <never>")
+	expect(t, in("", "get", "ar"), "NAME", "ALERT", "ACTIONS", "SUSPEND", "TRIGGERED", "LAST TRIGGERED", "AGE", "r      A       1         false     0           <never>")
 	expect(t, in("", "get", "alertreaction", "r", "-o", "wide"), "MATCHERS")
 	expect(t, in("", "get", "karo", "-o", "name"), "alertreaction.karo.io/r")
 	expect(t, in("", "get", "ar", "r", "-o", "jsonpath={.spec.actions[0].backoffLimit} {.spec.actions[0].activeDeadlineSeconds} {.spec.actions[0].ttlSecondsAfterFinished}"), "0 3600 3600")
@@ -97,6 +97,7 @@ func TestKubectlOnReactions(t *testing.T) {
 	in("", "label", "ar", "r", "team=shop")
 	in("", "annotate", "ar", "r", "note=x")
 	expect(t, in("", "get", "ar", "-l", "team=shop", "-o", "name"), "alertreaction.karo.io/r")
+	waitSettled(t, namespace, "r")
 	expect(t, in(manifest, "replace", "-f", "-"), "replaced")
 	expect(t, in("", "wait", "ar/r", "--for=jsonpath={.spec.alertName}=A", "--timeout=30s"), "condition met")
 	expect(t, in("", "delete", "ar", "r"), `alertreaction.karo.io "r" deleted`)
@@ -142,34 +143,22 @@ func TestKubectlOnExecutions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Only a notification makes an Execution, however it is tried.
+	// What was read, and is created again under another name, runs nothing, however it is tried.
 	forged, err := json.Marshal(map[string]any{
 		"apiVersion": "karo.io/v1", "kind": "Execution", "metadata": map[string]string{"name": "forged"}, "spec": execution.Spec,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for says, args := range map[string][]string{
-		"the server does not allow this method": {"create"},
-		`executions.karo.io "forged" not found`: {"apply", "--server-side"},
-	} {
+	const says = "spec.reaction.uid: Forbidden: only spec.reaction.name and spec.alert may be given"
+	for _, args := range [][]string{{"create"}, {"apply"}, {"apply", "--server-side"}} {
 		if out, err := cluster.Kubectl(t.Context(), string(forged), append(args, "-n", namespace, "-f", "-")...); err == nil || !strings.Contains(out, says) {
 			t.Errorf("%v: %v %s", args, err, out)
 		}
 	}
 
 	// What Karo remembers can be read in every way, and deleted.
-	var alert string
-	eventually(t, "the alert to be written", func(ctx context.Context) error {
-		list, err := client.KaroV1().Alerts(namespace).List(ctx, metav1.ListOptions{})
-		if err == nil && len(list.Items) != 1 {
-			err = fmt.Errorf("%d alerts", len(list.Items))
-		}
-		if err == nil {
-			alert = list.Items[0].Name
-		}
-		return err
-	})
+	alert := waitAlert(t, namespace)
 	expect(t, kubectl(t, "", "get", "al", "-n", namespace, "-o", "wide"), "ALERT", "STATUS", "SINCE", "LAST SEEN", "REACTIONS", "INSTANCE", "firing", "db-1")
 	expect(t, kubectl(t, "", "describe", "alerts.karo.io", alert, "-n", namespace), "Reactions:", name)
 	expect(t, kubectl(t, "", "wait", "alerts.karo.io/"+alert, "-n", namespace, "--for=jsonpath={.status.status}=firing", "--timeout=10s"), "condition met")
@@ -271,13 +260,7 @@ func TestDeletingANamespace(t *testing.T) {
 	s := newSender(t, namespace)
 	s.trigger(t, namespace, firing("A", time.Now()))
 	waitFinished(t, namespace, 1, v1.PhaseRunning)
-	eventually(t, "the alert to be written", func(ctx context.Context) error {
-		list, err := client.KaroV1().Alerts(namespace).List(ctx, metav1.ListOptions{})
-		if err == nil && len(list.Items) != 1 {
-			err = fmt.Errorf("%d alerts", len(list.Items))
-		}
-		return err
-	})
+	waitAlert(t, namespace)
 	kubectl(t, "", "delete", "namespace", namespace, "--wait=false")
 	eventually(t, "the namespace to go", func(ctx context.Context) error {
 		ns, err := cluster.Client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})

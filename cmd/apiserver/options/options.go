@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,8 +25,13 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/cli/globalflag"
 	netutils "k8s.io/utils/net"
 
+	"karo.io/karo/pkg/admission/reactionreview"
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apiserver"
@@ -36,6 +40,7 @@ import (
 )
 
 const (
+	commandName = "karo-apiserver"
 	// etcdPrefix is where in etcd everything is. It can never change.
 	etcdPrefix = "/registry"
 	// defaultNamespace is where the lease is when nothing else says so.
@@ -79,6 +84,9 @@ func New() *Options {
 	}
 	// What is stored is v1, whatever version it was written in.
 	o.Recommended.Etcd.StorageConfig.EncodeVersioner = runtime.NewMultiGroupVersioner(v1.SchemeGroupVersion, schema.GroupKind{Group: karo.GroupName})
+	// A watch never ends by itself, and without a grace period the server waits for all of them for a minute. With one
+	// it ends them first; requests in flight are waited for all the same.
+	o.ServerRun.ShutdownWatchTerminationGracePeriod = 5 * time.Second
 	// Without a certificate one is made at each start, in memory: a file would be of use to nobody.
 	o.Recommended.SecureServing.ServerCert.CertDirectory = ""
 	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
@@ -91,22 +99,51 @@ func New() *Options {
 			return nil, fmt.Errorf("client of the cluster: %w", err)
 		}
 		missing, err := missingPlugins(client)
+		if err != nil {
+			return nil, err
+		}
 		o.Recommended.Admission.DisablePlugins = append(o.Recommended.Admission.DisablePlugins, missing...)
-		return nil, err
+		reviewer, err := reactionreview.NewClient(c.ClientConfig)
+		if err != nil {
+			return nil, err
+		}
+		return []admission.PluginInitializer{reactionreview.NewInitializer(reviewer)}, nil
 	}
+	reactionreview.Register(o.Recommended.Admission.Plugins)
+	o.Recommended.Admission.RecommendedPluginOrder = append(o.Recommended.Admission.RecommendedPluginOrder, reactionreview.PluginName)
 	return o
 }
 
-// AddFlags adds all flags to a flag set.
-func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	o.ServerRun.AddUniversalFlags(fs)
-	o.Recommended.AddFlags(fs)
+// Flags returns all flags, in the sections of the help.
+func (o *Options) Flags() cliflag.NamedFlagSets {
+	var sections cliflag.NamedFlagSets
+	fs := sections.FlagSet("karo")
+	o.Recommended.CoreAPI.AddFlags(fs)
+	fs.Lookup("kubeconfig").Usage = "Kubeconfig file of the cluster to serve. In a pod the default is the cluster of the pod, by its ServiceAccount."
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "Directory of the embedded etcd, which runs unless --etcd-servers is given. One process at a time can use it.")
 	fs.Int64Var(&o.EtcdQuotaBytes, "embedded-etcd-quota-bytes", o.EtcdQuotaBytes, "Size in bytes at which the embedded etcd refuses to grow.")
 	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the executor's lease. Default: $POD_NAMESPACE, else "+defaultNamespace+".")
 	fs.BoolVar(&o.Executor, "executor", o.Executor, "Whether this replica may turn Executions into Jobs. One replica at a time does, by lease.")
 	fs.IntVar(&o.ExecutorWorkers, "executor-workers", o.ExecutorWorkers, "How many Executions are worked on at a time.")
 	fs.DurationVar(&o.AlertMemory, "alert-memory", o.AlertMemory, "How long an alert is remembered after it was last seen. An alert that is forgotten runs again when it is sent again.")
+
+	fs = sections.FlagSet("etcd")
+	o.Recommended.Etcd.AddFlags(fs)
+	fs.Lookup("etcd-servers").Usage += " Without any, the server brings its own, which keeps its data in --data-dir."
+	fs.Lookup("etcd-prefix").Usage = "What the names of all keys in etcd begin with. It can never change: whatever was stored under another one is not found."
+	o.Recommended.SecureServing.AddFlags(sections.FlagSet("secure serving"))
+	o.Recommended.Authentication.AddFlags(sections.FlagSet("authentication"))
+	o.Recommended.Authorization.AddFlags(sections.FlagSet("authorization"))
+	o.Recommended.Admission.AddFlags(sections.FlagSet("admission"))
+	o.Recommended.Audit.AddFlags(sections.FlagSet("audit"))
+	fs = sections.FlagSet("features")
+	o.Recommended.Features.AddFlags(fs)
+	fs.Lookup("enable-priority-and-fairness").Hidden = true // See New.
+	o.Recommended.EgressSelector.AddFlags(sections.FlagSet("egress selector"))
+	o.Recommended.Traces.AddFlags(sections.FlagSet("traces"))
+	o.ServerRun.AddUniversalFlags(sections.FlagSet("generic"))
+	globalflag.AddGlobalFlags(sections.FlagSet("global"), commandName)
+	return sections
 }
 
 // missingPlugins returns the admission plugins whose objects the cluster does not serve. They would wait for these for
@@ -164,6 +201,25 @@ func (o *Options) Validate() error {
 	return utilerrors.NewAggregate(errs)
 }
 
+// checkClients fails when one of the ways to reach the cluster is not usable, naming the flags.
+func (o *Options) checkClients() error {
+	var errs []error
+	for _, client := range []struct{ flag, path string }{
+		{"--kubeconfig", o.Recommended.CoreAPI.CoreAPIKubeconfigPath},
+		{"--authentication-kubeconfig", o.Recommended.Authentication.RemoteKubeConfigFile},
+		{"--authorization-kubeconfig", o.Recommended.Authorization.RemoteKubeConfigFile},
+	} {
+		if client.path != "" {
+			if _, err := clientcmd.BuildConfigFromFlags("", client.path); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", client.flag, err))
+			}
+		} else if _, err := rest.InClusterConfig(); err != nil {
+			errs = append(errs, fmt.Errorf("%s must be specified outside of a pod: %w", client.flag, err))
+		}
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
 // Config turns the options into the configuration of a server.
 func (o *Options) Config() (*apiserver.Config, error) {
 	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{netutils.ParseIPSloppy("127.0.0.1")}); err != nil {
@@ -192,11 +248,15 @@ func (o *Options) Config() (*apiserver.Config, error) {
 
 // Run serves until ctx ends. The embedded etcd, if there is one, starts first and stops last.
 func (o *Options) Run(ctx context.Context) error {
+	// Before there is an etcd, with its data and its log, for nothing.
+	if err := o.checkClients(); err != nil {
+		return err
+	}
 	identity := ""
 	if o.embedded() {
 		etcd, err := embeddedetcd.Start(ctx, o.DataDir, o.EtcdQuotaBytes)
 		if err != nil {
-			return err
+			return fmt.Errorf("--data-dir: %w", err)
 		}
 		defer etcd.Close()
 		o.Recommended.Etcd.StorageConfig.Transport.ServerList = []string{etcd.Endpoint}
@@ -228,8 +288,8 @@ func (o *Options) Run(ctx context.Context) error {
 func NewCommand() *cobra.Command {
 	o := New()
 	cmd := &cobra.Command{
-		Use:          "karo-apiserver",
-		Short:        "Serve the karo.io API group to a cluster and turn alerts into Jobs",
+		Use:          commandName,
+		Long:         "Serve the karo.io API group to a cluster and turn alerts into Jobs.",
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -242,6 +302,10 @@ func NewCommand() *cobra.Command {
 			return o.Run(cmd.Context())
 		},
 	}
-	o.AddFlags(cmd.Flags())
+	sections := o.Flags()
+	for _, fs := range sections.FlagSets {
+		cmd.Flags().AddFlagSet(fs)
+	}
+	cliflag.SetUsageAndHelpFunc(cmd, sections, 0)
 	return cmd
 }

@@ -4,6 +4,10 @@
 package options
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // A plugin whose objects the cluster does not serve must be off, or every write would wait for it.
@@ -53,6 +59,65 @@ func TestValidate(t *testing.T) {
 	}
 	if err := New().Validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
+	}
+}
+
+// A server that cannot reach the cluster says what it lacks before it starts an etcd.
+func TestRunWithoutCluster(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	o := New()
+	o.DataDir = filepath.Join(t.TempDir(), "data")
+	o.Recommended.Authorization.RemoteKubeConfigFile = filepath.Join(t.TempDir(), "missing")
+	err := o.Run(t.Context())
+	for _, want := range []string{"--kubeconfig must", "--authentication-kubeconfig must", "--authorization-kubeconfig: ", "missing"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %q: %v", want, err)
+		}
+	}
+	if _, err := os.Stat(o.DataDir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the data directory: %v", err)
+	}
+}
+
+// A data directory that cannot be made is said by the name of its flag.
+func TestRunWithoutDataDir(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: "https://localhost:1"}
+	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
+	config.CurrentContext = "c"
+	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	o := New()
+	o.Recommended.CoreAPI.CoreAPIKubeconfigPath = kubeconfig
+	o.Recommended.Authentication.RemoteKubeConfigFile = kubeconfig
+	o.Recommended.Authorization.RemoteKubeConfigFile = kubeconfig
+	o.DataDir = filepath.Join(kubeconfig, "data")
+	if err := o.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--data-dir") {
+		t.Errorf("it does not name the flag: %v", err)
+	}
+}
+
+// The help begins with what is Karo's own, and is silent about what must stay off.
+func TestHelp(t *testing.T) {
+	var help strings.Builder
+	cmd := NewCommand()
+	cmd.SetOut(&help)
+	cmd.SetArgs([]string{"--help"})
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, want := range []string{"\nKaro flags:", "\n      --data-dir ", "\n      --kubeconfig ", "\nEtcd flags:", "brings its own", "\nGlobal flags:"} {
+		i := strings.Index(help.String()[at:], want)
+		if i < 0 {
+			t.Fatalf("%q is not where it should be:\n%s", want, help.String())
+		}
+		at += i
+	}
+	if strings.Contains(help.String(), "\n      --enable-priority-and-fairness") {
+		t.Error("priority and fairness is offered")
 	}
 }
 

@@ -44,6 +44,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&AlertNotification{},
 		&ClusterAlertNotification{},
 		&AlertNotificationResult{},
+		&ExecutionRequest{},
+		&ExecutionCancellation{},
 	)
 	return nil
 }
@@ -64,6 +66,7 @@ const (
 	ManagedBy = "karo"
 
 	AnnotationAlertName   = "karo.io/alert-name"
+	AnnotationActionName  = "karo.io/action-name"
 	AnnotationReaction    = "karo.io/reaction"
 	AnnotationFingerprint = "karo.io/fingerprint"
 	AnnotationStartsAt    = "karo.io/starts-at"

@@ -48,15 +48,65 @@ type AlertReactionSpec struct {
 	// mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must
 	// match the whole value. Without an alertName, at least one of them must not match the empty string.
 	Matchers []Matcher
-	// Suspend stops the reaction from running anything: an alert that matches is recorded as a skipped Execution. When
-	// the reaction is resumed while an alert still fires, it runs at the next notification of it. Default: false.
-	Suspend bool
-	// Actions are the steps of the reaction. Each becomes one Job; all start at once.
+	// When says for which status of an alert the reaction runs: "Firing" once the alert fires, "Resolved" once it is
+	// resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both
+	// listed it takes place only if there was such a run. Default: ["Firing"]. Example: ["Firing", "Resolved"].
+	When []When
+	// AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction
+	// answers: "Namespace" those whose label "namespace" is the namespace of the reaction, "Cluster" all. The latter
+	// needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts
+	// that are sent to the reaction's own namespace. Default: "Namespace".
+	AlertScope AlertScope
+	// Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it
+	// still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which
+	// Alertmanager may send only after its repeat_interval. Default: false.
+	Suspend *bool
+	// Order says when the actions start: "Parallel" all at once, "Sequential" one after the other, each once the one
+	// before it has succeeded; those behind one that fails do not run. Default: "Parallel".
+	Order ActionOrder
+	// ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none
+	// themselves. Default: the namespace's "default". Example: "remediation".
+	ServiceAccountName string
+	// Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless
+	// jobTemplate is given.
 	Actions []Action
+	// JobTemplate is a whole Job, in the place of actions: the reaction then has the one action "job". See the
+	// jobTemplate of an action for what Karo adds to it.
+	JobTemplate *batchv1.JobTemplateSpec
 	// Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only
 	// those that the action mounts.
 	Volumes []corev1.Volume
 }
+
+// When is a status of an alert for which a reaction runs. It is one of "Firing" and "Resolved".
+type When string
+
+const (
+	// WhenFiring runs the reaction once the alert fires.
+	WhenFiring When = "Firing"
+	// WhenResolved runs the reaction once the alert is resolved.
+	WhenResolved When = "Resolved"
+)
+
+// AlertScope says which alerts of the whole cluster a reaction answers. It is one of "Namespace" and "Cluster".
+type AlertScope string
+
+const (
+	// ScopeNamespace is the scope of the alerts whose label "namespace" is the namespace of the reaction.
+	ScopeNamespace AlertScope = "Namespace"
+	// ScopeCluster is the scope of all alerts.
+	ScopeCluster AlertScope = "Cluster"
+)
+
+// ActionOrder says when the actions of a reaction start. It is one of "Parallel" and "Sequential".
+type ActionOrder string
+
+const (
+	// OrderParallel starts all actions at once.
+	OrderParallel ActionOrder = "Parallel"
+	// OrderSequential starts an action once the one before it has succeeded.
+	OrderSequential ActionOrder = "Sequential"
+)
 
 // MatchOperator relates the value of a label to the value of a Matcher. It is one of "=", "!=", "=~" and "!~".
 type MatchOperator string
@@ -84,27 +134,43 @@ type Matcher struct {
 	Value string
 }
 
-// Action is one step of a reaction: a container that runs to its end, as a Job.
+// Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its
+// container or, whole, by jobTemplate.
 type Action struct {
 	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters,
 	// digits and dashes. Example: "collect-logs".
 	Name string
-	// Image is the container image to run. Example: "busybox:1.37".
+	// Image is the container image to run. Required, unless jobTemplate is given. Example: "busybox:1.37".
 	Image string
-	// Command replaces the entrypoint of the image; it is not run in a shell. Default: the image's own.
+	// ImagePullPolicy is "Always", "Never" or "IfNotPresent". Default: "Always" for an image with the tag "latest" or
+	// none, else "IfNotPresent".
+	ImagePullPolicy corev1.PullPolicy
+	// Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default:
+	// the image's own. Example: ["kubectl", "delete", "pod"].
 	Command []string
-	// Args are the arguments of the command. Default: the image's own.
+	// Args are the arguments of the command. One that is exactly "$NAME" or "${NAME}", NAME a variable of the action,
+	// is given the value of that variable, as one argument and without a shell. A script behind "sh -c" stays as it is,
+	// for the shell to expand. Put "--" before values that come from the alert, or one like "--all" is taken for an
+	// option. Default: the image's own. Example: ["-n", "shop", "--", "$POD"].
 	Args []string
 	// Env are the environment variables of the container: literal texts, values taken from the alert, or references
-	// that the kubelet resolves.
+	// that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is
+	// split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.
 	Env []EnvVar
+	// EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet
+	// resolves them; Karo reads none.
+	EnvFrom []corev1.EnvFromSource
 	// Resources are the compute resources of the container.
 	Resources corev1.ResourceRequirements
 	// VolumeMounts mount volumes of the reaction into the container.
 	VolumeMounts []corev1.VolumeMount
-	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default:
-	// the namespace's "default".
+	// SecurityContext are the security options of the container.
+	SecurityContext *corev1.SecurityContext
+	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the
+	// reaction's serviceAccountName. Example: "pod-restarter".
 	ServiceAccount string
+	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal.
+	ServiceAccountName string
 	// BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do
 	// harm.
 	BackoffLimit *int32
@@ -113,6 +179,11 @@ type Action struct {
 	// TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time
 	// starts to count once the end of the Job is stored in its Execution. Default: 3600.
 	TTLSecondsAfterFinished *int32
+	// JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels
+	// and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing,
+	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the
+	// ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.
+	JobTemplate *batchv1.JobTemplateSpec
 }
 
 // EnvVar is one environment variable of an action. At most one of Literal, Expression and ValueFrom is set; with none
@@ -147,20 +218,57 @@ type EnvVarSource struct {
 // AlertFieldSelector names a part of an alert.
 type AlertFieldSelector struct {
 	// FieldPath is "." (the whole alert as JSON), "status", "startsAt", "endsAt", "generatorURL", "fingerprint",
-	// "labels.<name>" or "annotations.<name>".
+	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON).
 	FieldPath string
 }
 
 // AlertReactionStatus is what Karo observed of a reaction.
 type AlertReactionStatus struct {
-	// LastTriggered is when an alert last started a run of the reaction.
+	// LastMatched is when a notification last held an alert that the reaction answers, whether or not it then ran. It
+	// is written rarely, so it may be some minutes behind.
+	LastMatched *metav1.Time
+	// LastTriggered is when a run of the reaction last started, for an alert or by hand.
 	LastTriggered *metav1.Time
+	// TriggerCount is how many runs of the reaction there have been, for alerts and by hand, since it was created. Runs
+	// that were skipped do not count.
+	TriggerCount int64
+	// LastJobsCreated are the Jobs of the latest run.
+	LastJobsCreated []JobReference
+	// LastSkipped is when, and why, the reaction last did not run for an alert that it matches.
+	LastSkipped *SkipMemory
+	// Conditions are Ready, which says whether the reaction runs when an alert matches, and LastExecutionSucceeded,
+	// which says how the run that ended last has ended.
+	Conditions []metav1.Condition
+	// Settlement is how Karo keeps triggerCount exact although Executions come and go; it has no meaning for others.
+	Settlement *Settlement
+}
+
+// JobReference names a Job that a run created.
+type JobReference struct {
+	// Name is the name of the Job.
+	Name string
+	// Namespace is the namespace of the Job, which is that of the reaction.
+	Namespace string
+	// ActionName is the name of the action that the Job is of.
+	ActionName string
+	// CreatedAt is when the Job was created.
+	CreatedAt *metav1.Time
+}
+
+// Settlement says which Executions need no longer exist to be counted.
+type Settlement struct {
+	// Count is how many Executions have been counted for good.
+	Count int64
+	// Executions are the UIDs of those among them that may still look as if they were not.
+	Executions []types.UID
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// Execution is one run of a reaction for one occurrence of an alert. Karo creates it before it acknowledges the
-// notification, turns it into Jobs, and keeps how they ended.
+// Execution is one run of a reaction: for one occurrence of an alert, or by hand. Karo creates it before it acknowledges
+// the notification, turns it into Jobs, and keeps how they ended. Who creates one by hand gives spec.reaction.name and
+// spec.alert and nothing else, and needs the right to create the executions of that reaction (the subresource
+// alertreactions/executions) as well.
 type Execution struct {
 	metav1.TypeMeta
 	// Standard object metadata.
@@ -190,6 +298,14 @@ type ExecutionSpec struct {
 	Reaction ReactionReference
 	// Alert is the occurrence that triggered the run.
 	Alert AlertOccurrence
+	// Trigger says why there is the run: "Notification" for one that an alert triggered, "Manual" for one by hand, which
+	// always runs and is not remembered. Karo sets it.
+	Trigger Trigger
+	// TriggeredBy is the name of the user who sent the notification, or who asked for the run. Karo sets it.
+	TriggeredBy string
+	// After is the name of the Execution that has to end before this one starts: the reaction's run for the firing
+	// alert, when this one is for the resolved alert. Karo sets it.
+	After string
 	// Receiver is the name of the Alertmanager receiver that sent the notification.
 	Receiver string
 	// ReceivedAt is when Karo received the notification.
@@ -198,6 +314,16 @@ type ExecutionSpec struct {
 	// identity of the run, in the place of startsAt.
 	Follows *nanotime.Time
 }
+
+// Trigger says why there is a run. It is one of "Notification" and "Manual".
+type Trigger string
+
+const (
+	// TriggerNotification is the trigger of a run for an alert.
+	TriggerNotification Trigger = "Notification"
+	// TriggerManual is the trigger of a run by hand.
+	TriggerManual Trigger = "Manual"
+)
 
 // ReactionReference names a reaction in the same namespace as it was at one point.
 type ReactionReference struct {
@@ -226,9 +352,9 @@ const (
 type AlertOccurrence struct {
 	// Name is the label "alertname".
 	Name string
-	// Status is "firing" or "resolved".
+	// Status is "firing" or "resolved". Default: "firing".
 	Status AlertStatus
-	// Labels identify the alert.
+	// Labels identify the alert. At least one is required.
 	Labels map[string]string
 	// Annotations describe the alert.
 	Annotations map[string]string
@@ -246,32 +372,44 @@ type AlertOccurrence struct {
 type Phase string
 
 const (
-	// PhasePending means that not every Job has been created yet.
+	// PhasePending means that no Job has been created yet.
 	PhasePending Phase = "Pending"
-	// PhaseRunning means that the Jobs have been created and at least one has not ended.
+	// PhaseRunning means that a Job has been created, and that something has not ended or has still to start.
 	PhaseRunning Phase = "Running"
 	// PhaseSucceeded means that every Job completed.
 	PhaseSucceeded Phase = "Succeeded"
 	// PhaseFailed means that everything has ended and at least one Job failed or could not be created.
 	PhaseFailed Phase = "Failed"
-	// PhaseSkipped means that nothing was run; status.reason says why.
+	// PhaseCancelled means that everything has ended and something was stopped because somebody asked for it.
+	PhaseCancelled Phase = "Cancelled"
+	// PhaseSkipped means that nothing was run; the reason says why.
 	PhaseSkipped Phase = "Skipped"
 )
 
 // ExecutionStatus is how far a run is and how it ended.
 type ExecutionStatus struct {
-	// Phase is Pending, Running, Succeeded, Failed or Skipped.
+	// Phase is Pending, Running, Succeeded, Failed, Cancelled or Skipped.
 	Phase Phase
 	// Reason is a word that says why the Execution is in its phase, when the phase alone does not.
 	Reason string
+	// Cancellation is who asked for the Execution to be stopped, and when.
+	Cancellation *Cancellation
 	// StartTime is when the first Job was created.
 	StartTime *metav1.Time
 	// CompletionTime is when the Execution ended.
 	CompletionTime *metav1.Time
 	// Actions are the actions of the reaction, in its order.
 	Actions []ActionStatus
-	// Conditions are Finished and, at its end, Complete or Failed.
+	// Conditions are, at the end, Finished and one of Complete, Failed and Cancelled.
 	Conditions []metav1.Condition
+}
+
+// Cancellation says that somebody asked for an Execution to be stopped.
+type Cancellation struct {
+	// Time is when that was.
+	Time metav1.Time
+	// User is the name of who asked.
+	User string
 }
 
 // ActionStatus is how far one action of an Execution is.
@@ -282,9 +420,9 @@ type ActionStatus struct {
 	JobName string
 	// JobUID is the UID of its Job, once the Job was seen to exist. A Job that is gone after that is not created again.
 	JobUID types.UID
-	// Phase is Pending, Running, Succeeded or Failed.
+	// Phase is Pending, Running, Succeeded, Failed, Cancelled or, for an action behind one that failed, Skipped.
 	Phase Phase
-	// Reason is a word that says why the action failed or still waits.
+	// Reason is a word that says why the action failed or still waits. Example: "ImagePullBackOff".
 	Reason string
 	// Message explains the reason, or holds the last log lines of a container that failed.
 	Message string
@@ -371,10 +509,14 @@ type RunMemory struct {
 
 // SkipMemory is why a reaction last did not run.
 type SkipMemory struct {
-	// Reason is a word that says why: Suspended.
+	// Reason is a word that says why: Suspended or FiringNotRun.
 	Reason string
 	// Time is when that was.
 	Time metav1.Time
+	// Status is the status of the alert: "firing" or "resolved".
+	Status AlertStatus
+	// StartsAt is the startsAt of the alert. Absent when the sender did not say.
+	StartsAt *nanotime.Time
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -457,6 +599,34 @@ type NotificationAlert struct {
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
+// ExecutionRequest is the body of a POST to the subresource executions of an AlertReaction, which runs the reaction by
+// hand: the alert to run it for. The answer is the Execution.
+type ExecutionRequest struct {
+	metav1.TypeMeta
+	// Status is "firing" or "resolved". Default: "firing".
+	Status AlertStatus
+	// Labels identify the alert. Without "alertname" they get the reaction's alertName; at least one is required.
+	Labels map[string]string
+	// Annotations describe the alert.
+	Annotations map[string]string
+	// StartsAt is when the occurrence began.
+	StartsAt *nanotime.Time
+	// EndsAt is when the occurrence ended.
+	EndsAt *nanotime.Time
+	// GeneratorURL identifies what caused the alert.
+	GeneratorURL string
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ExecutionCancellation is the body of a POST to the subresource cancel of an Execution, which stops what still runs. It
+// has no fields. The answer is the Execution.
+type ExecutionCancellation struct {
+	metav1.TypeMeta
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
 // AlertNotificationResult is the answer to a notification: what became of each alert of it.
 type AlertNotificationResult struct {
 	metav1.TypeMeta
@@ -487,6 +657,8 @@ type AlertResult struct {
 	Outcome AlertOutcome
 	// Message says why, when the alert was not matched or refused.
 	Message string
+	// WrongScope is how many reactions match, but may answer the alerts of their own namespace only; see spec.alertScope.
+	WrongScope int32
 	// Reactions are the reactions that matched. In a simulation they are all that were asked.
 	Reactions []ReactionResult
 }
@@ -511,7 +683,8 @@ const (
 	RunCreated RunOutcome = "Created"
 	// RunKnown means that the reaction has run for this occurrence, or for a later one, before.
 	RunKnown RunOutcome = "Known"
-	// RunSkipped means that an Execution was stored that runs nothing; the reason says why.
+	// RunSkipped means that the reaction does not run; the reason says why. Of one that is suspended there is an Execution
+	// that says so.
 	RunSkipped RunOutcome = "Skipped"
 	// RunRefused means that the Execution can never be stored; the message says why.
 	RunRefused RunOutcome = "Refused"
@@ -535,7 +708,8 @@ type ReactionResult struct {
 	Message string
 	// Matchers says, in a simulation, how each matcher answered.
 	Matchers []MatcherResult
-	// Jobs are, in a simulation, the Jobs that the Execution would become.
+	// Jobs are, in a simulation, the Jobs that the Execution would become, but for their names: these come from the UID of
+	// the Execution.
 	Jobs []batchv1.Job
 }
 

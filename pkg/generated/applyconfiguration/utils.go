@@ -10,8 +10,10 @@ import (
 	schema "k8s.io/apimachinery/pkg/runtime/schema"
 	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	v1alpha1 "karo.io/karo/pkg/apis/karo/v1alpha1"
 	internal "karo.io/karo/pkg/generated/applyconfiguration/internal"
 	karov1 "karo.io/karo/pkg/generated/applyconfiguration/karo/v1"
+	karov1alpha1 "karo.io/karo/pkg/generated/applyconfiguration/karo/v1alpha1"
 )
 
 // ForKind returns an apply configuration type for the given GroupVersionKind, or nil if no
@@ -33,6 +35,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &karov1.AlertReactionSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("AlertReactionStatus"):
 		return &karov1.AlertReactionStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("Cancellation"):
+		return &karov1.CancellationApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvVar"):
 		return &karov1.EnvVarApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EnvVarSource"):
@@ -43,10 +47,40 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &karov1.ExecutionSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ExecutionStatus"):
 		return &karov1.ExecutionStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("JobReference"):
+		return &karov1.JobReferenceApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("Matcher"):
 		return &karov1.MatcherApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ReactionReference"):
 		return &karov1.ReactionReferenceApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("Settlement"):
+		return &karov1.SettlementApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("SkipMemory"):
+		return &karov1.SkipMemoryApplyConfiguration{}
+
+		// Group=karo.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("Action"):
+		return &karov1alpha1.ActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertFieldSelector"):
+		return &karov1alpha1.AlertFieldSelectorApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertReaction"):
+		return &karov1alpha1.AlertReactionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertReactionSpec"):
+		return &karov1alpha1.AlertReactionSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertReactionStatus"):
+		return &karov1alpha1.AlertReactionStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EnvVar"):
+		return &karov1alpha1.EnvVarApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EnvVarSource"):
+		return &karov1alpha1.EnvVarSourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("JobReference"):
+		return &karov1alpha1.JobReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Matcher"):
+		return &karov1alpha1.MatcherApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Settlement"):
+		return &karov1alpha1.SettlementApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SkipMemory"):
+		return &karov1alpha1.SkipMemoryApplyConfiguration{}
 
 	}
 	return nil

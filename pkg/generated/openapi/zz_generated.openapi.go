@@ -20,6 +20,7 @@ import (
 	common "k8s.io/kube-openapi/pkg/common"
 	spec "k8s.io/kube-openapi/pkg/validation/spec"
 	karov1 "karo.io/karo/pkg/apis/karo/v1"
+	v1alpha1 "karo.io/karo/pkg/apis/karo/v1alpha1"
 	nanotime "karo.io/karo/pkg/apis/nanotime"
 )
 
@@ -407,13 +408,17 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		karov1.AlertReactionStatus{}.OpenAPIModelName():                              schema_pkg_apis_karo_v1_AlertReactionStatus(ref),
 		karov1.AlertResult{}.OpenAPIModelName():                                      schema_pkg_apis_karo_v1_AlertResult(ref),
 		karov1.AlertSpec{}.OpenAPIModelName():                                        schema_pkg_apis_karo_v1_AlertSpec(ref),
+		karov1.Cancellation{}.OpenAPIModelName():                                     schema_pkg_apis_karo_v1_Cancellation(ref),
 		karov1.ClusterAlertNotification{}.OpenAPIModelName():                         schema_pkg_apis_karo_v1_ClusterAlertNotification(ref),
 		karov1.EnvVar{}.OpenAPIModelName():                                           schema_pkg_apis_karo_v1_EnvVar(ref),
 		karov1.EnvVarSource{}.OpenAPIModelName():                                     schema_pkg_apis_karo_v1_EnvVarSource(ref),
 		karov1.Execution{}.OpenAPIModelName():                                        schema_pkg_apis_karo_v1_Execution(ref),
+		karov1.ExecutionCancellation{}.OpenAPIModelName():                            schema_pkg_apis_karo_v1_ExecutionCancellation(ref),
 		karov1.ExecutionList{}.OpenAPIModelName():                                    schema_pkg_apis_karo_v1_ExecutionList(ref),
+		karov1.ExecutionRequest{}.OpenAPIModelName():                                 schema_pkg_apis_karo_v1_ExecutionRequest(ref),
 		karov1.ExecutionSpec{}.OpenAPIModelName():                                    schema_pkg_apis_karo_v1_ExecutionSpec(ref),
 		karov1.ExecutionStatus{}.OpenAPIModelName():                                  schema_pkg_apis_karo_v1_ExecutionStatus(ref),
+		karov1.JobReference{}.OpenAPIModelName():                                     schema_pkg_apis_karo_v1_JobReference(ref),
 		karov1.Matcher{}.OpenAPIModelName():                                          schema_pkg_apis_karo_v1_Matcher(ref),
 		karov1.MatcherResult{}.OpenAPIModelName():                                    schema_pkg_apis_karo_v1_MatcherResult(ref),
 		karov1.NotificationAlert{}.OpenAPIModelName():                                schema_pkg_apis_karo_v1_NotificationAlert(ref),
@@ -424,7 +429,20 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		karov1.ReactionRevision{}.OpenAPIModelName():                                 schema_pkg_apis_karo_v1_ReactionRevision(ref),
 		karov1.ReactionRevisionList{}.OpenAPIModelName():                             schema_pkg_apis_karo_v1_ReactionRevisionList(ref),
 		karov1.RunMemory{}.OpenAPIModelName():                                        schema_pkg_apis_karo_v1_RunMemory(ref),
+		karov1.Settlement{}.OpenAPIModelName():                                       schema_pkg_apis_karo_v1_Settlement(ref),
 		karov1.SkipMemory{}.OpenAPIModelName():                                       schema_pkg_apis_karo_v1_SkipMemory(ref),
+		v1alpha1.Action{}.OpenAPIModelName():                                         schema_pkg_apis_karo_v1alpha1_Action(ref),
+		v1alpha1.AlertFieldSelector{}.OpenAPIModelName():                             schema_pkg_apis_karo_v1alpha1_AlertFieldSelector(ref),
+		v1alpha1.AlertReaction{}.OpenAPIModelName():                                  schema_pkg_apis_karo_v1alpha1_AlertReaction(ref),
+		v1alpha1.AlertReactionList{}.OpenAPIModelName():                              schema_pkg_apis_karo_v1alpha1_AlertReactionList(ref),
+		v1alpha1.AlertReactionSpec{}.OpenAPIModelName():                              schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref),
+		v1alpha1.AlertReactionStatus{}.OpenAPIModelName():                            schema_pkg_apis_karo_v1alpha1_AlertReactionStatus(ref),
+		v1alpha1.EnvVar{}.OpenAPIModelName():                                         schema_pkg_apis_karo_v1alpha1_EnvVar(ref),
+		v1alpha1.EnvVarSource{}.OpenAPIModelName():                                   schema_pkg_apis_karo_v1alpha1_EnvVarSource(ref),
+		v1alpha1.JobReference{}.OpenAPIModelName():                                   schema_pkg_apis_karo_v1alpha1_JobReference(ref),
+		v1alpha1.Matcher{}.OpenAPIModelName():                                        schema_pkg_apis_karo_v1alpha1_Matcher(ref),
+		v1alpha1.Settlement{}.OpenAPIModelName():                                     schema_pkg_apis_karo_v1alpha1_Settlement(ref),
+		v1alpha1.SkipMemory{}.OpenAPIModelName():                                     schema_pkg_apis_karo_v1alpha1_SkipMemory(ref),
 		nanotime.Time{}.OpenAPIModelName():                                           schema_karo_pkg_apis_nanotime_Time(ref),
 	}
 }
@@ -20090,7 +20108,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Action is one step of a reaction: a container that runs to its end, as a Job.",
+				Description: "Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its container or, whole, by jobTemplate.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
@@ -20103,10 +20121,17 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 					},
 					"image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Image is the container image to run. Example: \"busybox:1.37\".",
-							Default:     "",
+							Description: "Image is the container image to run. Required, unless jobTemplate is given. Example: \"busybox:1.37\".",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"imagePullPolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ImagePullPolicy is \"Always\", \"Never\" or \"IfNotPresent\". Default: \"Always\" for an image with the tag \"latest\" or none, else \"IfNotPresent\".\n\nPossible enum values:\n - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the pull fails.\n - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if the image isn't present and the pull fails.\n - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail if the image isn't present",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Always", "IfNotPresent", "Never"},
 						},
 					},
 					"command": {
@@ -20116,7 +20141,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Command replaces the entrypoint of the image; it is not run in a shell. Default: the image's own.",
+							Description: "Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default: the image's own. Example: [\"kubectl\", \"delete\", \"pod\"].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20135,7 +20160,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Args are the arguments of the command. Default: the image's own.",
+							Description: "Args are the arguments of the command. One that is exactly \"$NAME\" or \"${NAME}\", NAME a variable of the action, is given the value of that variable, as one argument and without a shell. A script behind \"sh -c\" stays as it is, for the shell to expand. Put \"--\" before values that come from the alert, or one like \"--all\" is taken for an option. Default: the image's own. Example: [\"-n\", \"shop\", \"--\", \"$POD\"].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20159,12 +20184,30 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Env are the environment variables of the container: literal texts, values taken from the alert, or references that the kubelet resolves.",
+							Description: "Env are the environment variables of the container: literal texts, values taken from the alert, or references that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref(karov1.EnvVar{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"envFrom": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet resolves them; Karo reads none.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(corev1.EnvFromSource{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -20200,9 +20243,22 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 					},
+					"securityContext": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecurityContext are the security options of the container.",
+							Ref:         ref(corev1.SecurityContext{}.OpenAPIModelName()),
+						},
+					},
 					"serviceAccount": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the namespace's \"default\".",
+							Description: "ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the reaction's serviceAccountName. Example: \"pod-restarter\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceAccountName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceAccountName is the same as serviceAccount. When both are given they must be equal.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -20228,12 +20284,18 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							Format:      "int32",
 						},
 					},
+					"jobTemplate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing, restartPolicy (\"Never\"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.",
+							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
 				},
-				Required: []string{"name", "image"},
+				Required: []string{"name"},
 			},
 		},
 		Dependencies: []string{
-			corev1.ResourceRequirements{}.OpenAPIModelName(), corev1.VolumeMount{}.OpenAPIModelName(), karov1.EnvVar{}.OpenAPIModelName()},
+			v1.JobTemplateSpec{}.OpenAPIModelName(), corev1.EnvFromSource{}.OpenAPIModelName(), corev1.ResourceRequirements{}.OpenAPIModelName(), corev1.SecurityContext{}.OpenAPIModelName(), corev1.VolumeMount{}.OpenAPIModelName(), karov1.EnvVar{}.OpenAPIModelName()},
 	}
 }
 
@@ -20268,15 +20330,15 @@ func schema_pkg_apis_karo_v1_ActionStatus(ref common.ReferenceCallback) common.O
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Phase is Pending, Running, Succeeded or Failed.\n\nPossible enum values:\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that not every Job has been created yet.\n - `\"Running\"` means that the Jobs have been created and at least one has not ended.\n - `\"Skipped\"` means that nothing was run; status.reason says why.\n - `\"Succeeded\"` means that every Job completed.",
+							Description: "Phase is Pending, Running, Succeeded, Failed, Cancelled or, for an action behind one that failed, Skipped.\n\nPossible enum values:\n - `\"Cancelled\"` means that everything has ended and something was stopped because somebody asked for it.\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that no Job has been created yet.\n - `\"Running\"` means that a Job has been created, and that something has not ended or has still to start.\n - `\"Skipped\"` means that nothing was run; the reason says why.\n - `\"Succeeded\"` means that every Job completed.",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Failed", "Pending", "Running", "Skipped", "Succeeded"},
+							Enum:        []interface{}{"Cancelled", "Failed", "Pending", "Running", "Skipped", "Succeeded"},
 						},
 					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Reason is a word that says why the action failed or still waits.",
+							Description: "Reason is a word that says why the action failed or still waits. Example: \"ImagePullBackOff\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -20376,7 +20438,7 @@ func schema_pkg_apis_karo_v1_AlertFieldSelector(ref common.ReferenceCallback) co
 				Properties: map[string]spec.Schema{
 					"fieldPath": {
 						SchemaProps: spec.SchemaProps{
-							Description: "FieldPath is \".\" (the whole alert as JSON), \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\" or \"annotations.<name>\".",
+							Description: "FieldPath is \".\" (the whole alert as JSON), \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\", \"annotations.<name>\", or \"labels\" or \"annotations\" (all of them as JSON).",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -20669,8 +20731,7 @@ func schema_pkg_apis_karo_v1_AlertOccurrence(ref common.ReferenceCallback) commo
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Status is \"firing\" or \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
-							Default:     "",
+							Description: "Status is \"firing\" or \"resolved\". Default: \"firing\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"firing", "resolved"},
@@ -20678,7 +20739,7 @@ func schema_pkg_apis_karo_v1_AlertOccurrence(ref common.ReferenceCallback) commo
 					},
 					"labels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Labels identify the alert.",
+							Description: "Labels identify the alert. At least one is required.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -20733,7 +20794,6 @@ func schema_pkg_apis_karo_v1_AlertOccurrence(ref common.ReferenceCallback) commo
 						},
 					},
 				},
-				Required: []string{"status", "labels"},
 			},
 		},
 		Dependencies: []string{
@@ -20874,10 +20934,53 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 							},
 						},
 					},
+					"when": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "When says for which status of an alert the reaction runs: \"Firing\" once the alert fires, \"Resolved\" once it is resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both listed it takes place only if there was such a run. Default: [\"Firing\"]. Example: [\"Firing\", \"Resolved\"].",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+										Enum:   []interface{}{"Firing", "Resolved"},
+									},
+								},
+							},
+						},
+					},
+					"alertScope": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction answers: \"Namespace\" those whose label \"namespace\" is the namespace of the reaction, \"Cluster\" all. The latter needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts that are sent to the reaction's own namespace. Default: \"Namespace\".\n\nPossible enum values:\n - `\"Cluster\"` is the scope of all alerts.\n - `\"Namespace\"` is the scope of the alerts whose label \"namespace\" is the namespace of the reaction.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Cluster", "Namespace"},
+						},
+					},
 					"suspend": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Suspend stops the reaction from running anything: an alert that matches is recorded as a skipped Execution. When the reaction is resumed while an alert still fires, it runs at the next notification of it. Default: false.",
+							Description: "Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which Alertmanager may send only after its repeat_interval. Default: false.",
 							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"order": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Order says when the actions start: \"Parallel\" all at once, \"Sequential\" one after the other, each once the one before it has succeeded; those behind one that fails do not run. Default: \"Parallel\".\n\nPossible enum values:\n - `\"Parallel\"` starts all actions at once.\n - `\"Sequential\"` starts an action once the one before it has succeeded.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Parallel", "Sequential"},
+						},
+					},
+					"serviceAccountName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none themselves. Default: the namespace's \"default\". Example: \"remediation\".",
+							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
@@ -20893,7 +20996,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Actions are the steps of the reaction. Each becomes one Job; all start at once.",
+							Description: "Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless jobTemplate is given.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20902,6 +21005,12 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 									},
 								},
 							},
+						},
+					},
+					"jobTemplate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "JobTemplate is a whole Job, in the place of actions: the reaction then has the one action \"job\". See the jobTemplate of an action for what Karo adds to it.",
+							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
 					"volumes": {
@@ -20928,11 +21037,10 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 						},
 					},
 				},
-				Required: []string{"actions"},
 			},
 		},
 		Dependencies: []string{
-			corev1.Volume{}.OpenAPIModelName(), karov1.Action{}.OpenAPIModelName(), karov1.Matcher{}.OpenAPIModelName()},
+			v1.JobTemplateSpec{}.OpenAPIModelName(), corev1.Volume{}.OpenAPIModelName(), karov1.Action{}.OpenAPIModelName(), karov1.Matcher{}.OpenAPIModelName()},
 	}
 }
 
@@ -20943,17 +21051,81 @@ func schema_pkg_apis_karo_v1_AlertReactionStatus(ref common.ReferenceCallback) c
 				Description: "AlertReactionStatus is what Karo observed of a reaction.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
+					"lastMatched": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastMatched is when a notification last held an alert that the reaction answers, whether or not it then ran. It is written rarely, so it may be some minutes behind.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
 					"lastTriggered": {
 						SchemaProps: spec.SchemaProps{
-							Description: "LastTriggered is when an alert last started a run of the reaction.",
+							Description: "LastTriggered is when a run of the reaction last started, for an alert or by hand.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"triggerCount": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TriggerCount is how many runs of the reaction there have been, for alerts and by hand, since it was created. Runs that were skipped do not count.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"lastJobsCreated": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "LastJobsCreated are the Jobs of the latest run.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(karov1.JobReference{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"lastSkipped": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastSkipped is when, and why, the reaction last did not run for an alert that it matches.",
+							Ref:         ref(karov1.SkipMemory{}.OpenAPIModelName()),
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions are Ready, which says whether the reaction runs when an alert matches, and LastExecutionSucceeded, which says how the run that ended last has ended.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"settlement": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Settlement is how Karo keeps triggerCount exact although Executions come and go; it has no meaning for others.",
+							Ref:         ref(karov1.Settlement{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metav1.Time{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), karov1.JobReference{}.OpenAPIModelName(), karov1.Settlement{}.OpenAPIModelName(), karov1.SkipMemory{}.OpenAPIModelName()},
 	}
 }
 
@@ -21000,6 +21172,13 @@ func schema_pkg_apis_karo_v1_AlertResult(ref common.ReferenceCallback) common.Op
 							Description: "Message says why, when the alert was not matched or refused.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"wrongScope": {
+						SchemaProps: spec.SchemaProps{
+							Description: "WrongScope is how many reactions match, but may answer the alerts of their own namespace only; see spec.alertScope.",
+							Type:        []string{"integer"},
+							Format:      "int32",
 						},
 					},
 					"reactions": {
@@ -21069,6 +21248,35 @@ func schema_pkg_apis_karo_v1_AlertSpec(ref common.ReferenceCallback) common.Open
 				Required: []string{"labels"},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_karo_v1_Cancellation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Cancellation says that somebody asked for an Execution to be stopped.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Time is when that was.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"user": {
+						SchemaProps: spec.SchemaProps{
+							Description: "User is the name of who asked.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"time"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -21228,7 +21436,7 @@ func schema_pkg_apis_karo_v1_Execution(ref common.ReferenceCallback) common.Open
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Execution is one run of a reaction for one occurrence of an alert. Karo creates it before it acknowledges the notification, turns it into Jobs, and keeps how they ended.",
+				Description: "Execution is one run of a reaction: for one occurrence of an alert, or by hand. Karo creates it before it acknowledges the notification, turns it into Jobs, and keeps how they ended. Who creates one by hand gives spec.reaction.name and spec.alert and nothing else, and needs the right to create the executions of that reaction (the subresource alertreactions/executions) as well.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -21272,6 +21480,33 @@ func schema_pkg_apis_karo_v1_Execution(ref common.ReferenceCallback) common.Open
 		},
 		Dependencies: []string{
 			metav1.ObjectMeta{}.OpenAPIModelName(), karov1.ExecutionSpec{}.OpenAPIModelName(), karov1.ExecutionStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1_ExecutionCancellation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ExecutionCancellation is the body of a POST to the subresource cancel of an Execution, which stops what still runs. It has no fields. The answer is the Execution.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -21325,6 +21560,92 @@ func schema_pkg_apis_karo_v1_ExecutionList(ref common.ReferenceCallback) common.
 	}
 }
 
+func schema_pkg_apis_karo_v1_ExecutionRequest(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ExecutionRequest is the body of a POST to the subresource executions of an AlertReaction, which runs the reaction by hand: the alert to run it for. The answer is the Execution.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is \"firing\" or \"resolved\". Default: \"firing\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"firing", "resolved"},
+						},
+					},
+					"labels": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Labels identify the alert. Without \"alertname\" they get the reaction's alertName; at least one is required.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"annotations": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Annotations describe the alert.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"startsAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StartsAt is when the occurrence began.",
+							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
+						},
+					},
+					"endsAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "EndsAt is when the occurrence ended.",
+							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
+						},
+					},
+					"generatorURL": {
+						SchemaProps: spec.SchemaProps{
+							Description: "GeneratorURL identifies what caused the alert.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			nanotime.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_karo_v1_ExecutionSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -21344,6 +21665,28 @@ func schema_pkg_apis_karo_v1_ExecutionSpec(ref common.ReferenceCallback) common.
 							Description: "Alert is the occurrence that triggered the run.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(karov1.AlertOccurrence{}.OpenAPIModelName()),
+						},
+					},
+					"trigger": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Trigger says why there is the run: \"Notification\" for one that an alert triggered, \"Manual\" for one by hand, which always runs and is not remembered. Karo sets it.\n\nPossible enum values:\n - `\"Manual\"` is the trigger of a run by hand.\n - `\"Notification\"` is the trigger of a run for an alert.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Manual", "Notification"},
+						},
+					},
+					"triggeredBy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TriggeredBy is the name of the user who sent the notification, or who asked for the run. Karo sets it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"after": {
+						SchemaProps: spec.SchemaProps{
+							Description: "After is the name of the Execution that has to end before this one starts: the reaction's run for the firing alert, when this one is for the resolved alert. Karo sets it.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"receiver": {
@@ -21383,10 +21726,10 @@ func schema_pkg_apis_karo_v1_ExecutionStatus(ref common.ReferenceCallback) commo
 				Properties: map[string]spec.Schema{
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Phase is Pending, Running, Succeeded, Failed or Skipped.\n\nPossible enum values:\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that not every Job has been created yet.\n - `\"Running\"` means that the Jobs have been created and at least one has not ended.\n - `\"Skipped\"` means that nothing was run; status.reason says why.\n - `\"Succeeded\"` means that every Job completed.",
+							Description: "Phase is Pending, Running, Succeeded, Failed, Cancelled or Skipped.\n\nPossible enum values:\n - `\"Cancelled\"` means that everything has ended and something was stopped because somebody asked for it.\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that no Job has been created yet.\n - `\"Running\"` means that a Job has been created, and that something has not ended or has still to start.\n - `\"Skipped\"` means that nothing was run; the reason says why.\n - `\"Succeeded\"` means that every Job completed.",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Failed", "Pending", "Running", "Skipped", "Succeeded"},
+							Enum:        []interface{}{"Cancelled", "Failed", "Pending", "Running", "Skipped", "Succeeded"},
 						},
 					},
 					"reason": {
@@ -21394,6 +21737,12 @@ func schema_pkg_apis_karo_v1_ExecutionStatus(ref common.ReferenceCallback) commo
 							Description: "Reason is a word that says why the Execution is in its phase, when the phase alone does not.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"cancellation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Cancellation is who asked for the Execution to be stopped, and when.",
+							Ref:         ref(karov1.Cancellation{}.OpenAPIModelName()),
 						},
 					},
 					"startTime": {
@@ -21439,7 +21788,7 @@ func schema_pkg_apis_karo_v1_ExecutionStatus(ref common.ReferenceCallback) commo
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Conditions are Finished and, at its end, Complete or Failed.",
+							Description: "Conditions are, at the end, Finished and one of Complete, Failed and Cancelled.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -21454,7 +21803,53 @@ func schema_pkg_apis_karo_v1_ExecutionStatus(ref common.ReferenceCallback) commo
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), karov1.ActionStatus{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), karov1.ActionStatus{}.OpenAPIModelName(), karov1.Cancellation{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1_JobReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "JobReference names a Job that a run created.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name is the name of the Job.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Namespace is the namespace of the Job, which is that of the reaction.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"actionName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ActionName is the name of the action that the Job is of.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"createdAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CreatedAt is when the Job was created.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"name", "namespace", "actionName"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -21605,7 +22000,6 @@ func schema_pkg_apis_karo_v1_NotificationAlert(ref common.ReferenceCallback) com
 						},
 					},
 				},
-				Required: []string{"labels"},
 			},
 		},
 		Dependencies: []string{
@@ -21787,7 +22181,7 @@ func schema_pkg_apis_karo_v1_ReactionResult(ref common.ReferenceCallback) common
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Outcome is Created, Known, Skipped, Refused or, in a simulation, Unmatched.\n\nPossible enum values:\n - `\"Created\"` means that an Execution was created; in a simulation, that it would be.\n - `\"Known\"` means that the reaction has run for this occurrence, or for a later one, before.\n - `\"Refused\"` means that the Execution can never be stored; the message says why.\n - `\"Skipped\"` means that an Execution was stored that runs nothing; the reason says why.\n - `\"Unmatched\"` means, in a simulation, that the reaction does not match the alert.",
+							Description: "Outcome is Created, Known, Skipped, Refused or, in a simulation, Unmatched.\n\nPossible enum values:\n - `\"Created\"` means that an Execution was created; in a simulation, that it would be.\n - `\"Known\"` means that the reaction has run for this occurrence, or for a later one, before.\n - `\"Refused\"` means that the Execution can never be stored; the message says why.\n - `\"Skipped\"` means that the reaction does not run; the reason says why. Of one that is suspended there is an Execution that says so.\n - `\"Unmatched\"` means, in a simulation, that the reaction does not match the alert.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -21840,7 +22234,7 @@ func schema_pkg_apis_karo_v1_ReactionResult(ref common.ReferenceCallback) common
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Jobs are, in a simulation, the Jobs that the Execution would become.",
+							Description: "Jobs are, in a simulation, the Jobs that the Execution would become, but for their names: these come from the UID of the Execution.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -21997,6 +22391,45 @@ func schema_pkg_apis_karo_v1_RunMemory(ref common.ReferenceCallback) common.Open
 	}
 }
 
+func schema_pkg_apis_karo_v1_Settlement(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Settlement says which Executions need no longer exist to be counted.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"count": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Count is how many Executions have been counted for good.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"executions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Executions are the UIDs of those among them that may still look as if they were not.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_karo_v1_SkipMemory(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -22006,7 +22439,7 @@ func schema_pkg_apis_karo_v1_SkipMemory(ref common.ReferenceCallback) common.Ope
 				Properties: map[string]spec.Schema{
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Reason is a word that says why: Suspended.",
+							Description: "Reason is a word that says why: Suspended or FiringNotRun.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -22018,12 +22451,817 @@ func schema_pkg_apis_karo_v1_SkipMemory(ref common.ReferenceCallback) common.Ope
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is the status of the alert: \"firing\" or \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"firing", "resolved"},
+						},
+					},
+					"startsAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StartsAt is the startsAt of the alert. Absent when the sender did not say.",
+							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"reason", "time"},
 			},
 		},
 		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName(), nanotime.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its container or, whole, by jobTemplate.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name tells the actions of a reaction apart and appears in the name of the Job. One that another action has too gets a number behind it. Example: \"collect-logs\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"image": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Image is the container image to run. Required, unless jobTemplate is given. Example: \"busybox:1.37\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"imagePullPolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ImagePullPolicy is \"Always\", \"Never\" or \"IfNotPresent\". Default: \"Always\" for an image with the tag \"latest\" or none, else \"IfNotPresent\".\n\nPossible enum values:\n - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the pull fails.\n - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if the image isn't present and the pull fails.\n - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail if the image isn't present",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Always", "IfNotPresent", "Never"},
+						},
+					},
+					"command": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default: the image's own. Example: [\"kubectl\", \"delete\", \"pod\"].",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"args": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Args are the arguments of the command. One that is exactly \"$NAME\" or \"${NAME}\", NAME a variable of the action, is given the value of that variable, as one argument and without a shell. A script behind \"sh -c\" stays as it is, for the shell to expand. Put \"--\" before values that come from the alert, or one like \"--all\" is taken for an option. Default: the image's own. Example: [\"-n\", \"shop\", \"--\", \"$POD\"].",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"env": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Env are the environment variables of the container: literal texts, values taken from the alert, or references that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.EnvVar{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"envFrom": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet resolves them; Karo reads none.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(corev1.EnvFromSource{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"resources": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Resources are the compute resources of the container.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(corev1.ResourceRequirements{}.OpenAPIModelName()),
+						},
+					},
+					"volumeMounts": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"mountPath",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "mountPath",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "VolumeMounts mount volumes of the reaction into the container.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(corev1.VolumeMount{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"securityContext": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecurityContext are the security options of the container.",
+							Ref:         ref(corev1.SecurityContext{}.OpenAPIModelName()),
+						},
+					},
+					"serviceAccount": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the reaction's serviceAccountName. Example: \"pod-restarter\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceAccountName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceAccountName is the same as serviceAccount. When both are given they must be equal.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backoffLimit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do harm.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"activeDeadlineSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"ttlSecondsAfterFinished": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time starts to count once the end of the Job is stored in its Execution. Default: 3600.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"jobTemplate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing, restartPolicy (\"Never\"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.",
+							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+		Dependencies: []string{
+			v1.JobTemplateSpec{}.OpenAPIModelName(), corev1.EnvFromSource{}.OpenAPIModelName(), corev1.ResourceRequirements{}.OpenAPIModelName(), corev1.SecurityContext{}.OpenAPIModelName(), corev1.VolumeMount{}.OpenAPIModelName(), v1alpha1.EnvVar{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_AlertFieldSelector(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AlertFieldSelector names a part of an alert.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"fieldPath": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FieldPath is \".\" (the whole alert as JSON), \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\", \"annotations.<name>\", or \"labels\" or \"annotations\" (all of them as JSON). An empty path is \".\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"inline": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Inline says that v1 shows the path as the value of the variable, as in value: labels.instance, and not as an alertRef. The two mean the same. Default: false.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"fieldPath"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_AlertReaction(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AlertReaction is a rule: which alerts of Alertmanager it answers, and which Jobs it then runs in its own namespace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Spec says which alerts the reaction answers and what it then does.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.AlertReactionSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is what Karo observed of the reaction. Only Karo writes it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.AlertReactionStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.AlertReactionSpec{}.OpenAPIModelName(), v1alpha1.AlertReactionStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_AlertReactionList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AlertReactionList is a list of AlertReactions.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Items are the reactions.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.AlertReaction{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ListMeta{}.OpenAPIModelName(), v1alpha1.AlertReaction{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AlertReactionSpec says which alerts a reaction answers and what it then does. An alert matches when its name and every matcher do.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"alertName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AlertName is the value that the label \"alertname\" of an alert must have, exactly. At least one of alertName and matchers is required. Example: \"KubePodCrashLooping\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"matchers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must match the whole value. Without an alertName, at least one of them must not match the empty string.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Matcher{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"when": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "When says for which status of an alert the reaction runs: \"Firing\" once the alert fires, \"Resolved\" once it is resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both listed it takes place only if there was such a run. Default: [\"Firing\"]. Example: [\"Firing\", \"Resolved\"].",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+										Enum:   []interface{}{"Firing", "Resolved"},
+									},
+								},
+							},
+						},
+					},
+					"alertScope": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction answers: \"Namespace\" those whose label \"namespace\" is the namespace of the reaction, \"Cluster\" all. The latter needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts that are sent to the reaction's own namespace. Default: \"Namespace\".\n\nPossible enum values:\n - `\"Cluster\"` is the scope of all alerts.\n - `\"Namespace\"` is the scope of the alerts whose label \"namespace\" is the namespace of the reaction.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Cluster", "Namespace"},
+						},
+					},
+					"suspend": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which Alertmanager may send only after its repeat_interval. Default: false.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"order": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Order says when the actions start: \"Parallel\" all at once, \"Sequential\" one after the other, each once the one before it has succeeded; those behind one that fails do not run. Default: \"Parallel\".\n\nPossible enum values:\n - `\"Parallel\"` starts all actions at once.\n - `\"Sequential\"` starts an action once the one before it has succeeded.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Parallel", "Sequential"},
+						},
+					},
+					"serviceAccountName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none themselves. Default: the namespace's \"default\". Example: \"remediation\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"actions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless jobTemplate is given.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Action{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"jobTemplate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "JobTemplate is a whole Job, in the place of actions: the reaction then has the one action \"job\". See the jobTemplate of an action for what Karo adds to it.",
+							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
+						},
+					},
+					"volumes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "name",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only those that the action mounts.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(corev1.Volume{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.JobTemplateSpec{}.OpenAPIModelName(), corev1.Volume{}.OpenAPIModelName(), v1alpha1.Action{}.OpenAPIModelName(), v1alpha1.Matcher{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_AlertReactionStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AlertReactionStatus is what Karo observed of a reaction.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"lastMatched": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastMatched is when a notification last held an alert that the reaction answers, whether or not it then ran. It is written rarely, so it may be some minutes behind.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"lastTriggered": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastTriggered is when a run of the reaction last started, for an alert or by hand.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"triggerCount": {
+						SchemaProps: spec.SchemaProps{
+							Description: "TriggerCount is how many runs of the reaction there have been, for alerts and by hand, since it was created. Runs that were skipped do not count.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"lastJobsCreated": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "LastJobsCreated are the Jobs of the latest run.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.JobReference{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"lastSkipped": {
+						SchemaProps: spec.SchemaProps{
+							Description: "LastSkipped is when, and why, the reaction last did not run for an alert that it matches.",
+							Ref:         ref(v1alpha1.SkipMemory{}.OpenAPIModelName()),
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Conditions are Ready, which says whether the reaction runs when an alert matches, and LastExecutionSucceeded, which says how the run that ended last has ended.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"settlement": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Settlement is how Karo keeps triggerCount exact although Executions come and go; it has no meaning for others.",
+							Ref:         ref(v1alpha1.Settlement{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName(), v1alpha1.JobReference{}.OpenAPIModelName(), v1alpha1.Settlement{}.OpenAPIModelName(), v1alpha1.SkipMemory{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_EnvVar(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvVar is one environment variable of an action.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name is the name of the variable. Example: \"INSTANCE\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"value": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Value is the value of the variable, always as it is written. When it is not empty, valueFrom does not count. Default: \"\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"valueFrom": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ValueFrom is a source of the value, when value is empty.",
+							Ref:         ref(v1alpha1.EnvVarSource{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.EnvVarSource{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_EnvVarSource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EnvVarSource is where the value of a variable comes from. Of several, the first counts. All but alertRef are handed to the pod as they are: Karo reads no Secret and no ConfigMap.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"alertRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "AlertRef takes the value from the alert.",
+							Ref:         ref(v1alpha1.AlertFieldSelector{}.OpenAPIModelName()),
+						},
+					},
+					"configMapKeyRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace.",
+							Ref:         ref(corev1.ConfigMapKeySelector{}.OpenAPIModelName()),
+						},
+					},
+					"secretKeyRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "SecretKeyRef takes the value from a key of a Secret in the reaction's namespace.",
+							Ref:         ref(corev1.SecretKeySelector{}.OpenAPIModelName()),
+						},
+					},
+					"fieldRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "FieldRef takes the value from a field of the pod.",
+							Ref:         ref(corev1.ObjectFieldSelector{}.OpenAPIModelName()),
+						},
+					},
+					"resourceFieldRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ResourceFieldRef takes the value from the container's resource limits or requests.",
+							Ref:         ref(corev1.ResourceFieldSelector{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			corev1.ConfigMapKeySelector{}.OpenAPIModelName(), corev1.ObjectFieldSelector{}.OpenAPIModelName(), corev1.ResourceFieldSelector{}.OpenAPIModelName(), corev1.SecretKeySelector{}.OpenAPIModelName(), v1alpha1.AlertFieldSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_JobReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "JobReference names a Job that a run created.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name is the name of the Job.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Namespace is the namespace of the Job, which is that of the reaction.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"actionName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ActionName is the name of the action that the Job is of.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"createdAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "CreatedAt is when the Job was created.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"name", "namespace", "actionName"},
+			},
+		},
+		Dependencies: []string{
 			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_Matcher(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Matcher is one condition on an alert.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name is the name of a label, or, behind the prefix \"annotations.\", that of an annotation. Examples: \"severity\", \"annotations.runbook_url\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"operator": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Operator is one of \"=\", \"!=\", \"=~\" (regular expression) and \"!~\" (its negation). Default: \"=\".\n\nPossible enum values:\n - `\"!=\"` holds when the two values differ.\n - `\"!~\"` holds when the matcher's value, as an anchored RE2 regular expression, does not match.\n - `\"=\"` holds when the two values are the same.\n - `\"=~\"` holds when the matcher's value, as an anchored RE2 regular expression, matches.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"!=", "!~", "=", "=~"},
+						},
+					},
+					"value": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Value is what the label is compared with: a text or, for \"=~\" and \"!~\", an RE2 regular expression that must match the whole label value. May be empty.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_Settlement(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Settlement says which Executions need no longer exist to be counted.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"count": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Count is how many Executions have been counted for good.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"executions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Executions are the UIDs of those among them that may still look as if they were not.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_karo_v1alpha1_SkipMemory(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SkipMemory is why a reaction last did not run.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Reason is a word that says why: Suspended or FiringNotRun.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Time is when that was.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Status is the status of the alert: \"firing\" or \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"firing", "resolved"},
+						},
+					},
+					"startsAt": {
+						SchemaProps: spec.SchemaProps{
+							Description: "StartsAt is the startsAt of the alert. Absent when the sender did not say.",
+							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"reason", "time"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName(), nanotime.Time{}.OpenAPIModelName()},
 	}
 }
 

@@ -27,19 +27,24 @@ func Funcs(serializer.CodecFactory) []any {
 			// The zero time is null on the wire, so that a pointer to it would come back as nil.
 			*t = nanotime.New(time.Unix(1+c.Int63n(math.MaxUint32), c.Int63n(int64(time.Second))))
 		},
-		func(m *karo.Matcher, c randfill.Continue) {
-			c.FillNoCustom(m)
-			// An operator that is missing is defaulted.
-			m.Operator = pick(c, karo.MatchEqual, karo.MatchNotEqual, karo.MatchRegexp, karo.MatchNotRegexp)
+		func(s *karo.AlertReactionSpec, c randfill.Continue) {
+			c.FillNoCustom(s)
+			// What is missing of these is defaulted.
+			s.When = pick(c, []karo.When{karo.WhenFiring}, []karo.When{karo.WhenResolved}, []karo.When{karo.WhenResolved, karo.WhenFiring})
+			s.AlertScope = pick(c, karo.ScopeNamespace, karo.ScopeCluster)
+			s.Suspend = new(c.Bool())
+			s.Order = pick(c, karo.OrderParallel, karo.OrderSequential)
 		},
 		func(a *karo.Action, c randfill.Continue) {
 			c.FillNoCustom(a)
-			// Limits that are missing are defaulted.
-			backoffLimit, deadline, ttl := c.Int31(), c.Int63(), c.Int31()
-			a.BackoffLimit, a.ActiveDeadlineSeconds, a.TTLSecondsAfterFinished = &backoffLimit, &deadline, &ttl
+			// Those of a whole Job stand in their place.
+			if a.JobTemplate == nil {
+				fillLimits(&a.BackoffLimit, &a.ActiveDeadlineSeconds, &a.TTLSecondsAfterFinished, c)
+			}
 		},
 		func(e *karo.EnvVar, c randfill.Continue) {
-			// A variable has one value at most. None at all is the empty literal.
+			// A variable has one value at most. None at all is the empty literal. In v1alpha1 a value may stand beside a
+			// source, which v1 refuses; the conversions have tests of their own for that.
 			*e = karo.EnvVar{Name: c.String(0)}
 			switch c.Intn(5) {
 			case 0:
@@ -60,6 +65,12 @@ func Funcs(serializer.CodecFactory) []any {
 			v1.SetObjectDefaults_AlertReaction(&reaction)
 			*v = reaction.Spec.Volumes[0]
 		},
+		func(j *batchv1.JobTemplateSpec, c randfill.Continue) {
+			c.FillNoCustom(j)
+			reaction := v1.AlertReaction{Spec: v1.AlertReactionSpec{JobTemplate: j}}
+			v1.SetObjectDefaults_AlertReaction(&reaction)
+			fillLimits(&j.Spec.BackoffLimit, &j.Spec.ActiveDeadlineSeconds, &j.Spec.TTLSecondsAfterFinished, c)
+		},
 		func(j *batchv1.Job, c randfill.Continue) {
 			c.FillNoCustom(j)
 			result := v1.AlertNotificationResult{Alerts: []v1.AlertResult{{Reactions: []v1.ReactionResult{{Jobs: []batchv1.Job{*j}}}}}}
@@ -67,6 +78,13 @@ func Funcs(serializer.CodecFactory) []any {
 			*j = result.Alerts[0].Reactions[0].Jobs[0]
 		},
 	}
+}
+
+// fillLimits sets limits that are not the defaults: v1 fills those in, and v1alpha1 leaves them out.
+func fillLimits(backoffLimit **int32, activeDeadlineSeconds **int64, ttlSecondsAfterFinished **int32, c randfill.Continue) {
+	*backoffLimit = new(v1.DefaultBackoffLimit + 1 + c.Int31n(100))
+	*activeDeadlineSeconds = new(v1.DefaultActiveDeadlineSeconds + 1 + c.Int63n(100))
+	*ttlSecondsAfterFinished = new(v1.DefaultTTLSecondsAfterFinished + 1 + c.Int31n(100))
 }
 
 // expression returns one of the texts that stand for a part of the alert.

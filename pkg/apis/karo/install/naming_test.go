@@ -37,9 +37,9 @@ func TestTagNaming(t *testing.T) {
 	tagged := map[reflect.Type]bool{}
 	for _, of := range []any{
 		metav1.TypeMeta{}, metav1.ObjectMeta{}, metav1.ListMeta{}, metav1.Condition{}, metav1.Time{},
-		corev1.Volume{}, corev1.VolumeMount{}, corev1.ResourceRequirements{},
+		corev1.Volume{}, corev1.VolumeMount{}, corev1.ResourceRequirements{}, corev1.EnvFromSource{}, corev1.SecurityContext{},
 		corev1.ConfigMapKeySelector{}, corev1.SecretKeySelector{}, corev1.ObjectFieldSelector{}, corev1.ResourceFieldSelector{},
-		batchv1.Job{},
+		batchv1.Job{}, batchv1.JobTemplateSpec{},
 		// This one reads and writes itself in both versions; its tag hides the time in it from those who do not ask it.
 		nanotime.Time{},
 	} {

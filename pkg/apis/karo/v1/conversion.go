@@ -13,23 +13,10 @@ import (
 
 const escape = `\`
 
-// isExpression reports whether an env value stands for a part of the alert.
-func isExpression(value string) bool {
-	if value == "status" {
-		return true
-	}
-	for _, prefix := range []string{"labels.", "annotations."} {
-		if len(value) > len(prefix) && strings.HasPrefix(value, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 // looksLikeExpression reports whether a text is an expression or an escaped one. Only such texts gain or lose a
 // backslash, so that a path like \\server\share needs none.
 func looksLikeExpression(value string) bool {
-	return isExpression(strings.TrimLeft(value, escape))
+	return karo.IsExpression(strings.TrimLeft(value, escape))
 }
 
 // Convert_v1_EnvVar_To_karo_EnvVar tells literal values from expressions.
@@ -40,7 +27,7 @@ func Convert_v1_EnvVar_To_karo_EnvVar(in *EnvVar, out *karo.EnvVar, s conversion
 		return err
 	}
 	switch {
-	case isExpression(in.Value):
+	case karo.IsExpression(in.Value):
 		out.Expression = in.Value
 	case looksLikeExpression(in.Value):
 		out.Literal = strings.TrimPrefix(in.Value, escape)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -14,13 +15,23 @@ import (
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
 
+// limited returns a Job template that has these limits and nothing else.
+func limited(backoffLimit int32, activeDeadlineSeconds int64, ttlSecondsAfterFinished int32) *batchv1.JobTemplateSpec {
+	return &batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{
+		BackoffLimit: &backoffLimit, ActiveDeadlineSeconds: &activeDeadlineSeconds, TTLSecondsAfterFinished: &ttlSecondsAfterFinished,
+	}}
+}
+
 func TestDefaults(t *testing.T) {
 	scheme := runtime.NewScheme()
 	install.Install(scheme)
+	firing := v1.AlertReactionSpec{
+		When: []v1.When{v1.WhenFiring}, AlertScope: v1.ScopeNamespace, Suspend: new(false), Order: v1.OrderParallel,
+	}
 	for name, tc := range map[string]struct{ given, want v1.AlertReactionSpec }{
-		"nothing is made up": {
+		"when and how it runs": {
 			given: v1.AlertReactionSpec{},
-			want:  v1.AlertReactionSpec{},
+			want:  firing,
 		},
 		"what is missing is filled in": {
 			given: v1.AlertReactionSpec{
@@ -29,7 +40,9 @@ func TestDefaults(t *testing.T) {
 				Volumes:  []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{}}}},
 			},
 			want: v1.AlertReactionSpec{
-				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchEqual, Value: "critical"}},
+				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
+				// What is in an atomic list stays as it was applied.
+				Matchers: []v1.Matcher{{Name: "severity", Value: "critical"}},
 				Actions: []v1.Action{{
 					Name: "a", Image: "busybox",
 					BackoffLimit: new(int32(0)), ActiveDeadlineSeconds: new(int64(3600)), TTLSecondsAfterFinished: new(int32(3600)),
@@ -39,16 +52,43 @@ func TestDefaults(t *testing.T) {
 		},
 		"what is given stays": {
 			given: v1.AlertReactionSpec{
+				When: []v1.When{v1.WhenResolved, v1.WhenFiring}, AlertScope: v1.ScopeCluster, Suspend: new(true), Order: v1.OrderSequential,
 				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchNotRegexp, Value: "info"}},
 				Actions: []v1.Action{{
 					Name: "a", BackoffLimit: new(int32(3)), ActiveDeadlineSeconds: new(int64(1)), TTLSecondsAfterFinished: new(int32(0)),
 				}},
 			},
 			want: v1.AlertReactionSpec{
+				When: []v1.When{v1.WhenResolved, v1.WhenFiring}, AlertScope: v1.ScopeCluster, Suspend: new(true), Order: v1.OrderSequential,
 				Matchers: []v1.Matcher{{Name: "severity", Operator: v1.MatchNotRegexp, Value: "info"}},
 				Actions: []v1.Action{{
 					Name: "a", BackoffLimit: new(int32(3)), ActiveDeadlineSeconds: new(int64(1)), TTLSecondsAfterFinished: new(int32(0)),
 				}},
+			},
+		},
+		"the limits of a whole Job are its own": {
+			given: v1.AlertReactionSpec{
+				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
+				JobTemplate: &batchv1.JobTemplateSpec{},
+				Actions:     []v1.Action{{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}},
+			},
+			want: v1.AlertReactionSpec{
+				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
+				JobTemplate: limited(0, 3600, 3600),
+				// Beside a Job template the limits of the action would be fields that may not be given.
+				Actions: []v1.Action{{Name: "a", JobTemplate: limited(0, 3600, 3600)}},
+			},
+		},
+		"the limits that a whole Job has stay": {
+			given: v1.AlertReactionSpec{
+				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
+				JobTemplate: limited(6, 1, 0),
+				Actions:     []v1.Action{{Name: "a", JobTemplate: limited(1, 2, 3)}},
+			},
+			want: v1.AlertReactionSpec{
+				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
+				JobTemplate: limited(6, 1, 0),
+				Actions:     []v1.Action{{Name: "a", JobTemplate: limited(1, 2, 3)}},
 			},
 		},
 	} {

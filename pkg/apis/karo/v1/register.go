@@ -7,6 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"karo.io/karo/pkg/apis/karo"
 )
 
 // GroupName is the API group of every kind of Karo.
@@ -33,6 +35,15 @@ func init() {
 	localSchemeBuilder.Register(addKnownTypes, addDefaultingFuncs, addFieldLabelConversions)
 }
 
+func addFieldLabelConversions(scheme *runtime.Scheme) error {
+	for kind := range karo.SelectableFields {
+		if err := karo.AddFieldLabelConversions(scheme, SchemeGroupVersion.WithKind(kind)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&AlertReaction{},
@@ -46,6 +57,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&AlertNotification{},
 		&ClusterAlertNotification{},
 		&AlertNotificationResult{},
+		&ExecutionRequest{},
+		&ExecutionCancellation{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

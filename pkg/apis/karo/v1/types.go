@@ -55,16 +55,43 @@ type AlertReactionSpec struct {
 	// +optional
 	// +listType=atomic
 	Matchers []Matcher `json:"matchers,omitempty"`
-	// Suspend stops the reaction from running anything: an alert that matches is recorded as a skipped Execution. When
-	// the reaction is resumed while an alert still fires, it runs at the next notification of it. Default: false.
+	// When says for which status of an alert the reaction runs: "Firing" once the alert fires, "Resolved" once it is
+	// resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both
+	// listed it takes place only if there was such a run. Default: ["Firing"]. Example: ["Firing", "Resolved"].
 	// +optional
-	Suspend bool `json:"suspend,omitempty"`
-	// Actions are the steps of the reaction. Each becomes one Job; all start at once.
+	// +listType=set
+	When []When `json:"when,omitempty"`
+	// AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction
+	// answers: "Namespace" those whose label "namespace" is the namespace of the reaction, "Cluster" all. The latter
+	// needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts
+	// that are sent to the reaction's own namespace. Default: "Namespace".
+	// +optional
+	AlertScope AlertScope `json:"alertScope,omitempty"`
+	// Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it
+	// still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which
+	// Alertmanager may send only after its repeat_interval. Default: false.
+	// +optional
+	Suspend *bool `json:"suspend,omitempty"`
+	// Order says when the actions start: "Parallel" all at once, "Sequential" one after the other, each once the one
+	// before it has succeeded; those behind one that fails do not run. Default: "Parallel".
+	// +optional
+	Order ActionOrder `json:"order,omitempty"`
+	// ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none
+	// themselves. Default: the namespace's "default". Example: "remediation".
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless
+	// jobTemplate is given.
+	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +patchStrategy=merge
 	// +patchMergeKey=name
-	Actions []Action `json:"actions" patchStrategy:"merge" patchMergeKey:"name"`
+	Actions []Action `json:"actions,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	// JobTemplate is a whole Job, in the place of actions: the reaction then has the one action "job". See the
+	// jobTemplate of an action for what Karo adds to it.
+	// +optional
+	JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 	// Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only
 	// those that the action mounts.
 	// +optional
@@ -74,6 +101,39 @@ type AlertReactionSpec struct {
 	// +patchMergeKey=name
 	Volumes []corev1.Volume `json:"volumes,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
 }
+
+// When is a status of an alert for which a reaction runs. It is one of "Firing" and "Resolved".
+// +enum
+type When string
+
+const (
+	// WhenFiring runs the reaction once the alert fires.
+	WhenFiring When = "Firing"
+	// WhenResolved runs the reaction once the alert is resolved.
+	WhenResolved When = "Resolved"
+)
+
+// AlertScope says which alerts of the whole cluster a reaction answers. It is one of "Namespace" and "Cluster".
+// +enum
+type AlertScope string
+
+const (
+	// ScopeNamespace is the scope of the alerts whose label "namespace" is the namespace of the reaction.
+	ScopeNamespace AlertScope = "Namespace"
+	// ScopeCluster is the scope of all alerts.
+	ScopeCluster AlertScope = "Cluster"
+)
+
+// ActionOrder says when the actions of a reaction start. It is one of "Parallel" and "Sequential".
+// +enum
+type ActionOrder string
+
+const (
+	// OrderParallel starts all actions at once.
+	OrderParallel ActionOrder = "Parallel"
+	// OrderSequential starts an action once the one before it has succeeded.
+	OrderSequential ActionOrder = "Sequential"
+)
 
 // MatchOperator relates the value of a label to the value of a Matcher. It is one of "=", "!=", "=~" and "!~".
 // +enum
@@ -104,29 +164,45 @@ type Matcher struct {
 	Value string `json:"value"`
 }
 
-// Action is one step of a reaction: a container that runs to its end, as a Job.
+// Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its
+// container or, whole, by jobTemplate.
 type Action struct {
 	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters,
 	// digits and dashes. Example: "collect-logs".
 	Name string `json:"name"`
-	// Image is the container image to run. Example: "busybox:1.37".
-	Image string `json:"image"`
-	// Command replaces the entrypoint of the image; it is not run in a shell. Default: the image's own.
+	// Image is the container image to run. Required, unless jobTemplate is given. Example: "busybox:1.37".
+	// +optional
+	Image string `json:"image,omitempty"`
+	// ImagePullPolicy is "Always", "Never" or "IfNotPresent". Default: "Always" for an image with the tag "latest" or
+	// none, else "IfNotPresent".
+	// +optional
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+	// Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default:
+	// the image's own. Example: ["kubectl", "delete", "pod"].
 	// +optional
 	// +listType=atomic
 	Command []string `json:"command,omitempty"`
-	// Args are the arguments of the command. Default: the image's own.
+	// Args are the arguments of the command. One that is exactly "$NAME" or "${NAME}", NAME a variable of the action,
+	// is given the value of that variable, as one argument and without a shell. A script behind "sh -c" stays as it is,
+	// for the shell to expand. Put "--" before values that come from the alert, or one like "--all" is taken for an
+	// option. Default: the image's own. Example: ["-n", "shop", "--", "$POD"].
 	// +optional
 	// +listType=atomic
 	Args []string `json:"args,omitempty"`
 	// Env are the environment variables of the container: literal texts, values taken from the alert, or references
-	// that the kubelet resolves.
+	// that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is
+	// split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +patchStrategy=merge
 	// +patchMergeKey=name
 	Env []EnvVar `json:"env,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	// EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet
+	// resolves them; Karo reads none.
+	// +optional
+	// +listType=atomic
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 	// Resources are the compute resources of the container.
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
@@ -137,10 +213,16 @@ type Action struct {
 	// +patchStrategy=merge
 	// +patchMergeKey=mountPath
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty" patchStrategy:"merge" patchMergeKey:"mountPath"`
-	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default:
-	// the namespace's "default".
+	// SecurityContext are the security options of the container.
+	// +optional
+	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
+	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the
+	// reaction's serviceAccountName. Example: "pod-restarter".
 	// +optional
 	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal.
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 	// BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do
 	// harm.
 	// +optional
@@ -152,6 +234,12 @@ type Action struct {
 	// starts to count once the end of the Job is stored in its Execution. Default: 3600.
 	// +optional
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+	// JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels
+	// and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing,
+	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the
+	// ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.
+	// +optional
+	JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 }
 
 // EnvVar is one environment variable of an action.
@@ -192,22 +280,79 @@ type EnvVarSource struct {
 // AlertFieldSelector names a part of an alert.
 type AlertFieldSelector struct {
 	// FieldPath is "." (the whole alert as JSON), "status", "startsAt", "endsAt", "generatorURL", "fingerprint",
-	// "labels.<name>" or "annotations.<name>".
+	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON).
 	FieldPath string `json:"fieldPath"`
 }
 
 // AlertReactionStatus is what Karo observed of a reaction.
 type AlertReactionStatus struct {
-	// LastTriggered is when an alert last started a run of the reaction.
+	// LastMatched is when a notification last held an alert that the reaction answers, whether or not it then ran. It
+	// is written rarely, so it may be some minutes behind.
+	// +optional
+	LastMatched *metav1.Time `json:"lastMatched,omitempty"`
+	// LastTriggered is when a run of the reaction last started, for an alert or by hand.
 	// +optional
 	LastTriggered *metav1.Time `json:"lastTriggered,omitempty"`
+	// TriggerCount is how many runs of the reaction there have been, for alerts and by hand, since it was created. Runs
+	// that were skipped do not count.
+	// +optional
+	TriggerCount int64 `json:"triggerCount,omitempty"`
+	// LastJobsCreated are the Jobs of the latest run.
+	// +optional
+	// +listType=atomic
+	LastJobsCreated []JobReference `json:"lastJobsCreated,omitempty"`
+	// LastSkipped is when, and why, the reaction last did not run for an alert that it matches.
+	// +optional
+	LastSkipped *SkipMemory `json:"lastSkipped,omitempty"`
+	// Conditions are Ready, which says whether the reaction runs when an alert matches, and LastExecutionSucceeded,
+	// which says how the run that ended last has ended.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Settlement is how Karo keeps triggerCount exact although Executions come and go; it has no meaning for others.
+	// +optional
+	Settlement *Settlement `json:"settlement,omitempty"`
+}
+
+const (
+	// ConditionReady is True while a reaction runs when an alert matches, and False while it is suspended.
+	ConditionReady = "Ready"
+	// ConditionLastExecutionSucceeded says how the run of a reaction that ended last has ended.
+	ConditionLastExecutionSucceeded = "LastExecutionSucceeded"
+)
+
+// JobReference names a Job that a run created.
+type JobReference struct {
+	// Name is the name of the Job.
+	Name string `json:"name"`
+	// Namespace is the namespace of the Job, which is that of the reaction.
+	Namespace string `json:"namespace"`
+	// ActionName is the name of the action that the Job is of.
+	ActionName string `json:"actionName"`
+	// CreatedAt is when the Job was created.
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
+}
+
+// Settlement says which Executions need no longer exist to be counted.
+type Settlement struct {
+	// Count is how many Executions have been counted for good.
+	// +optional
+	Count int64 `json:"count,omitempty"`
+	// Executions are the UIDs of those among them that may still look as if they were not.
+	// +optional
+	// +listType=atomic
+	Executions []types.UID `json:"executions,omitempty"`
 }
 
 // +genclient
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// Execution is one run of a reaction for one occurrence of an alert. Karo creates it before it acknowledges the
-// notification, turns it into Jobs, and keeps how they ended.
+// Execution is one run of a reaction: for one occurrence of an alert, or by hand. Karo creates it before it acknowledges
+// the notification, turns it into Jobs, and keeps how they ended. Who creates one by hand gives spec.reaction.name and
+// spec.alert and nothing else, and needs the right to create the executions of that reaction (the subresource
+// alertreactions/executions) as well.
 type Execution struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata.
@@ -240,6 +385,17 @@ type ExecutionSpec struct {
 	Reaction ReactionReference `json:"reaction"`
 	// Alert is the occurrence that triggered the run.
 	Alert AlertOccurrence `json:"alert"`
+	// Trigger says why there is the run: "Notification" for one that an alert triggered, "Manual" for one by hand, which
+	// always runs and is not remembered. Karo sets it.
+	// +optional
+	Trigger Trigger `json:"trigger,omitempty"`
+	// TriggeredBy is the name of the user who sent the notification, or who asked for the run. Karo sets it.
+	// +optional
+	TriggeredBy string `json:"triggeredBy,omitempty"`
+	// After is the name of the Execution that has to end before this one starts: the reaction's run for the firing
+	// alert, when this one is for the resolved alert. Karo sets it.
+	// +optional
+	After string `json:"after,omitempty"`
 	// Receiver is the name of the Alertmanager receiver that sent the notification.
 	// +optional
 	Receiver string `json:"receiver,omitempty"`
@@ -251,6 +407,17 @@ type ExecutionSpec struct {
 	// +optional
 	Follows *nanotime.Time `json:"follows,omitempty"`
 }
+
+// Trigger says why there is a run. It is one of "Notification" and "Manual".
+// +enum
+type Trigger string
+
+const (
+	// TriggerNotification is the trigger of a run for an alert.
+	TriggerNotification Trigger = "Notification"
+	// TriggerManual is the trigger of a run by hand.
+	TriggerManual Trigger = "Manual"
+)
 
 // ReactionReference names a reaction in the same namespace as it was at one point.
 type ReactionReference struct {
@@ -284,10 +451,12 @@ type AlertOccurrence struct {
 	// Name is the label "alertname".
 	// +optional
 	Name string `json:"name,omitempty"`
-	// Status is "firing" or "resolved".
-	Status AlertStatus `json:"status"`
-	// Labels identify the alert.
-	Labels map[string]string `json:"labels"`
+	// Status is "firing" or "resolved". Default: "firing".
+	// +optional
+	Status AlertStatus `json:"status,omitempty"`
+	// Labels identify the alert. At least one is required.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
 	// Annotations describe the alert.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -310,20 +479,30 @@ type AlertOccurrence struct {
 type Phase string
 
 const (
-	// PhasePending means that not every Job has been created yet.
+	// PhasePending means that no Job has been created yet.
 	PhasePending Phase = "Pending"
-	// PhaseRunning means that the Jobs have been created and at least one has not ended.
+	// PhaseRunning means that a Job has been created, and that something has not ended or has still to start.
 	PhaseRunning Phase = "Running"
 	// PhaseSucceeded means that every Job completed.
 	PhaseSucceeded Phase = "Succeeded"
 	// PhaseFailed means that everything has ended and at least one Job failed or could not be created.
 	PhaseFailed Phase = "Failed"
-	// PhaseSkipped means that nothing was run; status.reason says why.
+	// PhaseCancelled means that everything has ended and something was stopped because somebody asked for it.
+	PhaseCancelled Phase = "Cancelled"
+	// PhaseSkipped means that nothing was run; the reason says why.
 	PhaseSkipped Phase = "Skipped"
 )
 
-// ReasonSuspended is the reason of a skipped Execution whose reaction was suspended.
-const ReasonSuspended = "Suspended"
+// The reasons for which a reaction does not run for an alert that it matches.
+const (
+	// ReasonSuspended means that the reaction was suspended. There is an Execution that says so.
+	ReasonSuspended = "Suspended"
+	// ReasonWrongScope means that the alert is not one of the reaction's namespace; see spec.alertScope. Only the sender is
+	// told.
+	ReasonWrongScope = "WrongScope"
+	// ReasonFiringNotRun means that the alert is resolved, and that the reaction has not run while it fired.
+	ReasonFiringNotRun = "FiringNotRun"
+)
 
 const (
 	// ConditionFinished is True once nothing of the Execution will run any more, however it ended.
@@ -332,16 +511,21 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionFailed is True once the Execution has failed.
 	ConditionFailed = "Failed"
+	// ConditionCancelled is True once the Execution has been cancelled.
+	ConditionCancelled = "Cancelled"
 )
 
 // ExecutionStatus is how far a run is and how it ended.
 type ExecutionStatus struct {
-	// Phase is Pending, Running, Succeeded, Failed or Skipped.
+	// Phase is Pending, Running, Succeeded, Failed, Cancelled or Skipped.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 	// Reason is a word that says why the Execution is in its phase, when the phase alone does not.
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// Cancellation is who asked for the Execution to be stopped, and when.
+	// +optional
+	Cancellation *Cancellation `json:"cancellation,omitempty"`
 	// StartTime is when the first Job was created.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
@@ -353,11 +537,20 @@ type ExecutionStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	Actions []ActionStatus `json:"actions,omitempty"`
-	// Conditions are Finished and, at its end, Complete or Failed.
+	// Conditions are, at the end, Finished and one of Complete, Failed and Cancelled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Cancellation says that somebody asked for an Execution to be stopped.
+type Cancellation struct {
+	// Time is when that was.
+	Time metav1.Time `json:"time"`
+	// User is the name of who asked.
+	// +optional
+	User string `json:"user,omitempty"`
 }
 
 // ActionStatus is how far one action of an Execution is.
@@ -370,10 +563,10 @@ type ActionStatus struct {
 	// JobUID is the UID of its Job, once the Job was seen to exist. A Job that is gone after that is not created again.
 	// +optional
 	JobUID types.UID `json:"jobUID,omitempty"`
-	// Phase is Pending, Running, Succeeded or Failed.
+	// Phase is Pending, Running, Succeeded, Failed, Cancelled or, for an action behind one that failed, Skipped.
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
-	// Reason is a word that says why the action failed or still waits.
+	// Reason is a word that says why the action failed or still waits. Example: "ImagePullBackOff".
 	// +optional
 	Reason string `json:"reason,omitempty"`
 	// Message explains the reason, or holds the last log lines of a container that failed.
@@ -483,10 +676,16 @@ type RunMemory struct {
 
 // SkipMemory is why a reaction last did not run.
 type SkipMemory struct {
-	// Reason is a word that says why: Suspended.
+	// Reason is a word that says why: Suspended or FiringNotRun.
 	Reason string `json:"reason"`
 	// Time is when that was.
 	Time metav1.Time `json:"time"`
+	// Status is the status of the alert: "firing" or "resolved".
+	// +optional
+	Status AlertStatus `json:"status,omitempty"`
+	// StartsAt is the startsAt of the alert. Absent when the sender did not say.
+	// +optional
+	StartsAt *nanotime.Time `json:"startsAt,omitempty"`
 }
 
 // +genclient
@@ -563,7 +762,8 @@ type NotificationAlert struct {
 	// +optional
 	Status AlertStatus `json:"status,omitempty"`
 	// Labels identify the alert. At least one is required.
-	Labels map[string]string `json:"labels"`
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
 	// Annotations describe the alert.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -579,6 +779,40 @@ type NotificationAlert struct {
 	// Fingerprint is Alertmanager's hash of the labels. Default: computed.
 	// +optional
 	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ExecutionRequest is the body of a POST to the subresource executions of an AlertReaction, which runs the reaction by
+// hand: the alert to run it for. The answer is the Execution.
+type ExecutionRequest struct {
+	metav1.TypeMeta `json:",inline"`
+	// Status is "firing" or "resolved". Default: "firing".
+	// +optional
+	Status AlertStatus `json:"status,omitempty"`
+	// Labels identify the alert. Without "alertname" they get the reaction's alertName; at least one is required.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations describe the alert.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// StartsAt is when the occurrence began.
+	// +optional
+	StartsAt *nanotime.Time `json:"startsAt,omitempty"`
+	// EndsAt is when the occurrence ended.
+	// +optional
+	EndsAt *nanotime.Time `json:"endsAt,omitempty"`
+	// GeneratorURL identifies what caused the alert.
+	// +optional
+	GeneratorURL string `json:"generatorURL,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// ExecutionCancellation is the body of a POST to the subresource cancel of an Execution, which stops what still runs. It
+// has no fields. The answer is the Execution.
+type ExecutionCancellation struct {
+	metav1.TypeMeta `json:",inline"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -618,6 +852,9 @@ type AlertResult struct {
 	// Message says why, when the alert was not matched or refused.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// WrongScope is how many reactions match, but may answer the alerts of their own namespace only; see spec.alertScope.
+	// +optional
+	WrongScope int32 `json:"wrongScope,omitempty"`
 	// Reactions are the reactions that matched. In a simulation they are all that were asked.
 	// +optional
 	// +listType=atomic
@@ -646,7 +883,8 @@ const (
 	RunCreated RunOutcome = "Created"
 	// RunKnown means that the reaction has run for this occurrence, or for a later one, before.
 	RunKnown RunOutcome = "Known"
-	// RunSkipped means that an Execution was stored that runs nothing; the reason says why.
+	// RunSkipped means that the reaction does not run; the reason says why. Of one that is suspended there is an Execution
+	// that says so.
 	RunSkipped RunOutcome = "Skipped"
 	// RunRefused means that the Execution can never be stored; the message says why.
 	RunRefused RunOutcome = "Refused"
@@ -675,7 +913,8 @@ type ReactionResult struct {
 	// +optional
 	// +listType=atomic
 	Matchers []MatcherResult `json:"matchers,omitempty"`
-	// Jobs are, in a simulation, the Jobs that the Execution would become.
+	// Jobs are, in a simulation, the Jobs that the Execution would become, but for their names: these come from the UID of
+	// the Execution.
 	// +optional
 	// +listType=atomic
 	Jobs []batchv1.Job `json:"jobs,omitempty"`

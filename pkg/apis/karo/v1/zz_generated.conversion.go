@@ -11,10 +11,12 @@ package v1
 import (
 	unsafe "unsafe"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	conversion "k8s.io/apimachinery/pkg/conversion"
 	runtime "k8s.io/apimachinery/pkg/runtime"
 	karo "karo.io/karo/pkg/apis/karo"
+	nanotime "karo.io/karo/pkg/apis/nanotime"
 )
 
 func init() {
@@ -174,6 +176,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*Cancellation)(nil), (*karo.Cancellation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_Cancellation_To_karo_Cancellation(a.(*Cancellation), b.(*karo.Cancellation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*karo.Cancellation)(nil), (*Cancellation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_karo_Cancellation_To_v1_Cancellation(a.(*karo.Cancellation), b.(*Cancellation), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ClusterAlertNotification)(nil), (*karo.ClusterAlertNotification)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_ClusterAlertNotification_To_karo_ClusterAlertNotification(a.(*ClusterAlertNotification), b.(*karo.ClusterAlertNotification), scope)
 	}); err != nil {
@@ -204,6 +216,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*ExecutionCancellation)(nil), (*karo.ExecutionCancellation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_ExecutionCancellation_To_karo_ExecutionCancellation(a.(*ExecutionCancellation), b.(*karo.ExecutionCancellation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*karo.ExecutionCancellation)(nil), (*ExecutionCancellation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_karo_ExecutionCancellation_To_v1_ExecutionCancellation(a.(*karo.ExecutionCancellation), b.(*ExecutionCancellation), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ExecutionList)(nil), (*karo.ExecutionList)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_ExecutionList_To_karo_ExecutionList(a.(*ExecutionList), b.(*karo.ExecutionList), scope)
 	}); err != nil {
@@ -211,6 +233,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*karo.ExecutionList)(nil), (*ExecutionList)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_karo_ExecutionList_To_v1_ExecutionList(a.(*karo.ExecutionList), b.(*ExecutionList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ExecutionRequest)(nil), (*karo.ExecutionRequest)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_ExecutionRequest_To_karo_ExecutionRequest(a.(*ExecutionRequest), b.(*karo.ExecutionRequest), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*karo.ExecutionRequest)(nil), (*ExecutionRequest)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_karo_ExecutionRequest_To_v1_ExecutionRequest(a.(*karo.ExecutionRequest), b.(*ExecutionRequest), scope)
 	}); err != nil {
 		return err
 	}
@@ -231,6 +263,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*karo.ExecutionStatus)(nil), (*ExecutionStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_karo_ExecutionStatus_To_v1_ExecutionStatus(a.(*karo.ExecutionStatus), b.(*ExecutionStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*JobReference)(nil), (*karo.JobReference)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_JobReference_To_karo_JobReference(a.(*JobReference), b.(*karo.JobReference), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*karo.JobReference)(nil), (*JobReference)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_karo_JobReference_To_v1_JobReference(a.(*karo.JobReference), b.(*JobReference), scope)
 	}); err != nil {
 		return err
 	}
@@ -334,6 +376,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*Settlement)(nil), (*karo.Settlement)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1_Settlement_To_karo_Settlement(a.(*Settlement), b.(*karo.Settlement), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*karo.Settlement)(nil), (*Settlement)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_karo_Settlement_To_v1_Settlement(a.(*karo.Settlement), b.(*Settlement), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*SkipMemory)(nil), (*karo.SkipMemory)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1_SkipMemory_To_karo_SkipMemory(a.(*SkipMemory), b.(*karo.SkipMemory), scope)
 	}); err != nil {
@@ -360,6 +412,7 @@ func RegisterConversions(s *runtime.Scheme) error {
 func autoConvert_v1_Action_To_karo_Action(in *Action, out *karo.Action, s conversion.Scope) error {
 	out.Name = in.Name
 	out.Image = in.Image
+	out.ImagePullPolicy = corev1.PullPolicy(in.ImagePullPolicy)
 	out.Command = *(*[]string)(unsafe.Pointer(&in.Command))
 	out.Args = *(*[]string)(unsafe.Pointer(&in.Args))
 	if in.Env != nil {
@@ -373,12 +426,16 @@ func autoConvert_v1_Action_To_karo_Action(in *Action, out *karo.Action, s conver
 	} else {
 		out.Env = nil
 	}
+	out.EnvFrom = *(*[]corev1.EnvFromSource)(unsafe.Pointer(&in.EnvFrom))
 	out.Resources = in.Resources
 	out.VolumeMounts = *(*[]corev1.VolumeMount)(unsafe.Pointer(&in.VolumeMounts))
+	out.SecurityContext = (*corev1.SecurityContext)(unsafe.Pointer(in.SecurityContext))
 	out.ServiceAccount = in.ServiceAccount
+	out.ServiceAccountName = in.ServiceAccountName
 	out.BackoffLimit = (*int32)(unsafe.Pointer(in.BackoffLimit))
 	out.ActiveDeadlineSeconds = (*int64)(unsafe.Pointer(in.ActiveDeadlineSeconds))
 	out.TTLSecondsAfterFinished = (*int32)(unsafe.Pointer(in.TTLSecondsAfterFinished))
+	out.JobTemplate = (*batchv1.JobTemplateSpec)(unsafe.Pointer(in.JobTemplate))
 	return nil
 }
 
@@ -390,6 +447,7 @@ func Convert_v1_Action_To_karo_Action(in *Action, out *karo.Action, s conversion
 func autoConvert_karo_Action_To_v1_Action(in *karo.Action, out *Action, s conversion.Scope) error {
 	out.Name = in.Name
 	out.Image = in.Image
+	out.ImagePullPolicy = corev1.PullPolicy(in.ImagePullPolicy)
 	out.Command = *(*[]string)(unsafe.Pointer(&in.Command))
 	out.Args = *(*[]string)(unsafe.Pointer(&in.Args))
 	if in.Env != nil {
@@ -403,12 +461,16 @@ func autoConvert_karo_Action_To_v1_Action(in *karo.Action, out *Action, s conver
 	} else {
 		out.Env = nil
 	}
+	out.EnvFrom = *(*[]corev1.EnvFromSource)(unsafe.Pointer(&in.EnvFrom))
 	out.Resources = in.Resources
 	out.VolumeMounts = *(*[]corev1.VolumeMount)(unsafe.Pointer(&in.VolumeMounts))
+	out.SecurityContext = (*corev1.SecurityContext)(unsafe.Pointer(in.SecurityContext))
 	out.ServiceAccount = in.ServiceAccount
+	out.ServiceAccountName = in.ServiceAccountName
 	out.BackoffLimit = (*int32)(unsafe.Pointer(in.BackoffLimit))
 	out.ActiveDeadlineSeconds = (*int64)(unsafe.Pointer(in.ActiveDeadlineSeconds))
 	out.TTLSecondsAfterFinished = (*int32)(unsafe.Pointer(in.TTLSecondsAfterFinished))
+	out.JobTemplate = (*batchv1.JobTemplateSpec)(unsafe.Pointer(in.JobTemplate))
 	return nil
 }
 
@@ -682,7 +744,11 @@ func Convert_karo_AlertReactionList_To_v1_AlertReactionList(in *karo.AlertReacti
 func autoConvert_v1_AlertReactionSpec_To_karo_AlertReactionSpec(in *AlertReactionSpec, out *karo.AlertReactionSpec, s conversion.Scope) error {
 	out.AlertName = in.AlertName
 	out.Matchers = *(*[]karo.Matcher)(unsafe.Pointer(&in.Matchers))
-	out.Suspend = in.Suspend
+	out.When = *(*[]karo.When)(unsafe.Pointer(&in.When))
+	out.AlertScope = karo.AlertScope(in.AlertScope)
+	out.Suspend = (*bool)(unsafe.Pointer(in.Suspend))
+	out.Order = karo.ActionOrder(in.Order)
+	out.ServiceAccountName = in.ServiceAccountName
 	if in.Actions != nil {
 		in, out := &in.Actions, &out.Actions
 		*out = make([]karo.Action, len(*in))
@@ -694,6 +760,7 @@ func autoConvert_v1_AlertReactionSpec_To_karo_AlertReactionSpec(in *AlertReactio
 	} else {
 		out.Actions = nil
 	}
+	out.JobTemplate = (*batchv1.JobTemplateSpec)(unsafe.Pointer(in.JobTemplate))
 	out.Volumes = *(*[]corev1.Volume)(unsafe.Pointer(&in.Volumes))
 	return nil
 }
@@ -706,7 +773,11 @@ func Convert_v1_AlertReactionSpec_To_karo_AlertReactionSpec(in *AlertReactionSpe
 func autoConvert_karo_AlertReactionSpec_To_v1_AlertReactionSpec(in *karo.AlertReactionSpec, out *AlertReactionSpec, s conversion.Scope) error {
 	out.AlertName = in.AlertName
 	out.Matchers = *(*[]Matcher)(unsafe.Pointer(&in.Matchers))
-	out.Suspend = in.Suspend
+	out.When = *(*[]When)(unsafe.Pointer(&in.When))
+	out.AlertScope = AlertScope(in.AlertScope)
+	out.Suspend = (*bool)(unsafe.Pointer(in.Suspend))
+	out.Order = ActionOrder(in.Order)
+	out.ServiceAccountName = in.ServiceAccountName
 	if in.Actions != nil {
 		in, out := &in.Actions, &out.Actions
 		*out = make([]Action, len(*in))
@@ -718,6 +789,7 @@ func autoConvert_karo_AlertReactionSpec_To_v1_AlertReactionSpec(in *karo.AlertRe
 	} else {
 		out.Actions = nil
 	}
+	out.JobTemplate = (*batchv1.JobTemplateSpec)(unsafe.Pointer(in.JobTemplate))
 	out.Volumes = *(*[]corev1.Volume)(unsafe.Pointer(&in.Volumes))
 	return nil
 }
@@ -785,6 +857,26 @@ func autoConvert_karo_AlertSpec_To_v1_AlertSpec(in *karo.AlertSpec, out *AlertSp
 // Convert_karo_AlertSpec_To_v1_AlertSpec is an autogenerated conversion function.
 func Convert_karo_AlertSpec_To_v1_AlertSpec(in *karo.AlertSpec, out *AlertSpec, s conversion.Scope) error {
 	return autoConvert_karo_AlertSpec_To_v1_AlertSpec(in, out, s)
+}
+
+func autoConvert_v1_Cancellation_To_karo_Cancellation(in *Cancellation, out *karo.Cancellation, s conversion.Scope) error {
+	*out = *(*karo.Cancellation)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_Cancellation_To_karo_Cancellation is an autogenerated conversion function.
+func Convert_v1_Cancellation_To_karo_Cancellation(in *Cancellation, out *karo.Cancellation, s conversion.Scope) error {
+	return autoConvert_v1_Cancellation_To_karo_Cancellation(in, out, s)
+}
+
+func autoConvert_karo_Cancellation_To_v1_Cancellation(in *karo.Cancellation, out *Cancellation, s conversion.Scope) error {
+	*out = *(*Cancellation)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_karo_Cancellation_To_v1_Cancellation is an autogenerated conversion function.
+func Convert_karo_Cancellation_To_v1_Cancellation(in *karo.Cancellation, out *Cancellation, s conversion.Scope) error {
+	return autoConvert_karo_Cancellation_To_v1_Cancellation(in, out, s)
 }
 
 func autoConvert_v1_ClusterAlertNotification_To_karo_ClusterAlertNotification(in *ClusterAlertNotification, out *karo.ClusterAlertNotification, s conversion.Scope) error {
@@ -878,6 +970,24 @@ func Convert_karo_Execution_To_v1_Execution(in *karo.Execution, out *Execution, 
 	return autoConvert_karo_Execution_To_v1_Execution(in, out, s)
 }
 
+func autoConvert_v1_ExecutionCancellation_To_karo_ExecutionCancellation(in *ExecutionCancellation, out *karo.ExecutionCancellation, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_v1_ExecutionCancellation_To_karo_ExecutionCancellation is an autogenerated conversion function.
+func Convert_v1_ExecutionCancellation_To_karo_ExecutionCancellation(in *ExecutionCancellation, out *karo.ExecutionCancellation, s conversion.Scope) error {
+	return autoConvert_v1_ExecutionCancellation_To_karo_ExecutionCancellation(in, out, s)
+}
+
+func autoConvert_karo_ExecutionCancellation_To_v1_ExecutionCancellation(in *karo.ExecutionCancellation, out *ExecutionCancellation, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_karo_ExecutionCancellation_To_v1_ExecutionCancellation is an autogenerated conversion function.
+func Convert_karo_ExecutionCancellation_To_v1_ExecutionCancellation(in *karo.ExecutionCancellation, out *ExecutionCancellation, s conversion.Scope) error {
+	return autoConvert_karo_ExecutionCancellation_To_v1_ExecutionCancellation(in, out, s)
+}
+
 func autoConvert_v1_ExecutionList_To_karo_ExecutionList(in *ExecutionList, out *karo.ExecutionList, s conversion.Scope) error {
 	out.ListMeta = in.ListMeta
 	out.Items = *(*[]karo.Execution)(unsafe.Pointer(&in.Items))
@@ -898,6 +1008,36 @@ func autoConvert_karo_ExecutionList_To_v1_ExecutionList(in *karo.ExecutionList, 
 // Convert_karo_ExecutionList_To_v1_ExecutionList is an autogenerated conversion function.
 func Convert_karo_ExecutionList_To_v1_ExecutionList(in *karo.ExecutionList, out *ExecutionList, s conversion.Scope) error {
 	return autoConvert_karo_ExecutionList_To_v1_ExecutionList(in, out, s)
+}
+
+func autoConvert_v1_ExecutionRequest_To_karo_ExecutionRequest(in *ExecutionRequest, out *karo.ExecutionRequest, s conversion.Scope) error {
+	out.Status = karo.AlertStatus(in.Status)
+	out.Labels = *(*map[string]string)(unsafe.Pointer(&in.Labels))
+	out.Annotations = *(*map[string]string)(unsafe.Pointer(&in.Annotations))
+	out.StartsAt = (*nanotime.Time)(unsafe.Pointer(in.StartsAt))
+	out.EndsAt = (*nanotime.Time)(unsafe.Pointer(in.EndsAt))
+	out.GeneratorURL = in.GeneratorURL
+	return nil
+}
+
+// Convert_v1_ExecutionRequest_To_karo_ExecutionRequest is an autogenerated conversion function.
+func Convert_v1_ExecutionRequest_To_karo_ExecutionRequest(in *ExecutionRequest, out *karo.ExecutionRequest, s conversion.Scope) error {
+	return autoConvert_v1_ExecutionRequest_To_karo_ExecutionRequest(in, out, s)
+}
+
+func autoConvert_karo_ExecutionRequest_To_v1_ExecutionRequest(in *karo.ExecutionRequest, out *ExecutionRequest, s conversion.Scope) error {
+	out.Status = AlertStatus(in.Status)
+	out.Labels = *(*map[string]string)(unsafe.Pointer(&in.Labels))
+	out.Annotations = *(*map[string]string)(unsafe.Pointer(&in.Annotations))
+	out.StartsAt = (*nanotime.Time)(unsafe.Pointer(in.StartsAt))
+	out.EndsAt = (*nanotime.Time)(unsafe.Pointer(in.EndsAt))
+	out.GeneratorURL = in.GeneratorURL
+	return nil
+}
+
+// Convert_karo_ExecutionRequest_To_v1_ExecutionRequest is an autogenerated conversion function.
+func Convert_karo_ExecutionRequest_To_v1_ExecutionRequest(in *karo.ExecutionRequest, out *ExecutionRequest, s conversion.Scope) error {
+	return autoConvert_karo_ExecutionRequest_To_v1_ExecutionRequest(in, out, s)
 }
 
 func autoConvert_v1_ExecutionSpec_To_karo_ExecutionSpec(in *ExecutionSpec, out *karo.ExecutionSpec, s conversion.Scope) error {
@@ -938,6 +1078,26 @@ func autoConvert_karo_ExecutionStatus_To_v1_ExecutionStatus(in *karo.ExecutionSt
 // Convert_karo_ExecutionStatus_To_v1_ExecutionStatus is an autogenerated conversion function.
 func Convert_karo_ExecutionStatus_To_v1_ExecutionStatus(in *karo.ExecutionStatus, out *ExecutionStatus, s conversion.Scope) error {
 	return autoConvert_karo_ExecutionStatus_To_v1_ExecutionStatus(in, out, s)
+}
+
+func autoConvert_v1_JobReference_To_karo_JobReference(in *JobReference, out *karo.JobReference, s conversion.Scope) error {
+	*out = *(*karo.JobReference)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_JobReference_To_karo_JobReference is an autogenerated conversion function.
+func Convert_v1_JobReference_To_karo_JobReference(in *JobReference, out *karo.JobReference, s conversion.Scope) error {
+	return autoConvert_v1_JobReference_To_karo_JobReference(in, out, s)
+}
+
+func autoConvert_karo_JobReference_To_v1_JobReference(in *karo.JobReference, out *JobReference, s conversion.Scope) error {
+	*out = *(*JobReference)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_karo_JobReference_To_v1_JobReference is an autogenerated conversion function.
+func Convert_karo_JobReference_To_v1_JobReference(in *karo.JobReference, out *JobReference, s conversion.Scope) error {
+	return autoConvert_karo_JobReference_To_v1_JobReference(in, out, s)
 }
 
 func autoConvert_v1_Matcher_To_karo_Matcher(in *Matcher, out *karo.Matcher, s conversion.Scope) error {
@@ -1172,6 +1332,26 @@ func autoConvert_karo_RunMemory_To_v1_RunMemory(in *karo.RunMemory, out *RunMemo
 // Convert_karo_RunMemory_To_v1_RunMemory is an autogenerated conversion function.
 func Convert_karo_RunMemory_To_v1_RunMemory(in *karo.RunMemory, out *RunMemory, s conversion.Scope) error {
 	return autoConvert_karo_RunMemory_To_v1_RunMemory(in, out, s)
+}
+
+func autoConvert_v1_Settlement_To_karo_Settlement(in *Settlement, out *karo.Settlement, s conversion.Scope) error {
+	*out = *(*karo.Settlement)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1_Settlement_To_karo_Settlement is an autogenerated conversion function.
+func Convert_v1_Settlement_To_karo_Settlement(in *Settlement, out *karo.Settlement, s conversion.Scope) error {
+	return autoConvert_v1_Settlement_To_karo_Settlement(in, out, s)
+}
+
+func autoConvert_karo_Settlement_To_v1_Settlement(in *karo.Settlement, out *Settlement, s conversion.Scope) error {
+	*out = *(*Settlement)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_karo_Settlement_To_v1_Settlement is an autogenerated conversion function.
+func Convert_karo_Settlement_To_v1_Settlement(in *karo.Settlement, out *Settlement, s conversion.Scope) error {
+	return autoConvert_karo_Settlement_To_v1_Settlement(in, out, s)
 }
 
 func autoConvert_v1_SkipMemory_To_karo_SkipMemory(in *SkipMemory, out *karo.SkipMemory, s conversion.Scope) error {

@@ -84,6 +84,11 @@ func (in AlertSpec) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Cancellation) OpenAPIModelName() string {
+	return "io.karo.v1.Cancellation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterAlertNotification) OpenAPIModelName() string {
 	return "io.karo.v1.ClusterAlertNotification"
 }
@@ -104,8 +109,18 @@ func (in Execution) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ExecutionCancellation) OpenAPIModelName() string {
+	return "io.karo.v1.ExecutionCancellation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ExecutionList) OpenAPIModelName() string {
 	return "io.karo.v1.ExecutionList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ExecutionRequest) OpenAPIModelName() string {
+	return "io.karo.v1.ExecutionRequest"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -116,6 +131,11 @@ func (in ExecutionSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ExecutionStatus) OpenAPIModelName() string {
 	return "io.karo.v1.ExecutionStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in JobReference) OpenAPIModelName() string {
+	return "io.karo.v1.JobReference"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -166,6 +186,11 @@ func (in ReactionRevisionList) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RunMemory) OpenAPIModelName() string {
 	return "io.karo.v1.RunMemory"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Settlement) OpenAPIModelName() string {
+	return "io.karo.v1.Settlement"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

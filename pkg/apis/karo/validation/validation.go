@@ -9,13 +9,19 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/jobs"
@@ -28,16 +34,30 @@ const MaxSpecBytes = 256 << 10
 // MaxActions is how many actions a reaction may have: an Execution holds the end of each.
 const MaxActions = 100
 
-// AlertReaction validates a reaction that is created.
-func AlertReaction(r *karo.AlertReaction) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&r.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	return append(errs, AlertReactionSpec(&r.Spec, field.NewPath("spec"))...)
+// Options loosen what is valid.
+type Options struct {
+	// Lenient takes what v1alpha1 has always taken and turned into Jobs, which v1 refuses as a mistake: actions of any
+	// name, and variables that are given twice, have a value beside a source, or have several sources.
+	Lenient bool
 }
 
-// AlertReactionUpdate validates a reaction that is changed.
-func AlertReactionUpdate(r, old *karo.AlertReaction) field.ErrorList {
+// MaxLenientActionName is the length in bytes of the longest name of an action in v1alpha1.
+const MaxLenientActionName = 253
+
+// MaxExecutionName is the length of the longest name of an Execution: its Jobs have it as a label.
+const MaxExecutionName = content.LabelValueMaxLength
+
+// AlertReaction validates a reaction that is created.
+func AlertReaction(r *karo.AlertReaction, options Options) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&r.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	return append(errs, alertReactionSpec(&r.Spec, nil, options, field.NewPath("spec"))...)
+}
+
+// AlertReactionUpdate validates a reaction that is changed. An action keeps its name, and its variables, that are
+// stored so.
+func AlertReactionUpdate(r, old *karo.AlertReaction, options Options) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	return append(errs, AlertReactionSpec(&r.Spec, field.NewPath("spec"))...)
+	return append(errs, alertReactionSpec(&r.Spec, old.Spec.Actions, options, field.NewPath("spec"))...)
 }
 
 // AlertReactionStatusUpdate validates a reaction whose status is changed.
@@ -45,12 +65,20 @@ func AlertReactionStatusUpdate(r, old *karo.AlertReaction) field.ErrorList {
 	return apivalidation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 }
 
-// AlertReactionSpec validates the spec of a reaction.
-func AlertReactionSpec(spec *karo.AlertReactionSpec, path *field.Path) field.ErrorList {
+func alertReactionSpec(spec *karo.AlertReactionSpec, stored []karo.Action, options Options, path *field.Path) field.ErrorList {
 	_, errs := matching.Compile(spec, path)
+	errs = append(errs, validateWhen(spec.When, path.Child("when"))...)
+	errs = append(errs, oneOf(spec.AlertScope, path.Child("alertScope"), karo.ScopeNamespace, karo.ScopeCluster)...)
+	errs = append(errs, oneOf(spec.Order, path.Child("order"), karo.OrderParallel, karo.OrderSequential)...)
+	errs = append(errs, validateServiceAccount(spec.ServiceAccountName, path.Child("serviceAccountName"))...)
 	volumes, volumeErrs := validateVolumes(spec.Volumes, path.Child("volumes"))
 	errs = append(errs, volumeErrs...)
-	if len(spec.Actions) == 0 {
+	switch {
+	case spec.JobTemplate != nil && len(spec.Actions) > 0:
+		errs = append(errs, field.Forbidden(path.Child("jobTemplate"), "may not be given beside actions"))
+	case spec.JobTemplate != nil:
+		errs = append(errs, validateJobTemplate(spec.JobTemplate, path.Child("jobTemplate"))...)
+	case len(spec.Actions) == 0:
 		errs = append(errs, field.Required(path.Child("actions"), "at least one action is required"))
 	}
 	if len(spec.Actions) > MaxActions {
@@ -63,7 +91,7 @@ func AlertReactionSpec(spec *karo.AlertReactionSpec, path *field.Path) field.Err
 			errs = append(errs, field.Duplicate(at.Child("name"), action.Name))
 		}
 		actions.Insert(action.Name)
-		errs = append(errs, validateAction(action, volumes, at)...)
+		errs = append(errs, validateAction(action, volumes, actionOptions(action, stored, options), at)...)
 	}
 	if size, err := json.Marshal(spec); err != nil {
 		errs = append(errs, field.InternalError(path, err))
@@ -73,20 +101,100 @@ func AlertReactionSpec(spec *karo.AlertReactionSpec, path *field.Path) field.Err
 	return errs
 }
 
-func validateAction(action *karo.Action, volumes sets.Set[string], path *field.Path) field.ErrorList {
+// lenience says in what an action may be as only v1alpha1 takes it.
+type lenience struct {
+	name, env bool
+}
+
+// actionOptions returns what may be so because the request is lenient, or because it is stored so.
+func actionOptions(action *karo.Action, stored []karo.Action, options Options) lenience {
+	l := lenience{name: options.Lenient, env: options.Lenient}
+	for i := range stored {
+		if stored[i].Name == action.Name {
+			l.name = true
+			l.env = l.env || apiequality.Semantic.DeepEqual(stored[i].Env, action.Env)
+		}
+	}
+	return l
+}
+
+func oneOf[T ~string](value T, path *field.Path, allowed ...T) field.ErrorList {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, value, allowed)}
+}
+
+func validateWhen(when []karo.When, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	for _, problem := range utilvalidation.IsDNS1123Label(action.Name) {
-		errs = append(errs, field.Invalid(path.Child("name"), action.Name, problem))
+	if len(when) == 0 {
+		errs = append(errs, field.Required(path, "at least one status is required"))
+	}
+	for i, w := range when {
+		errs = append(errs, oneOf(w, path.Index(i), karo.WhenFiring, karo.WhenResolved)...)
+		if slices.Contains(when[:i], w) {
+			errs = append(errs, field.Duplicate(path.Index(i), w))
+		}
+	}
+	return errs
+}
+
+func validateServiceAccount(name string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if name != "" {
+		for _, problem := range apivalidation.ValidateServiceAccountName(name, false) {
+			errs = append(errs, field.Invalid(path, name, problem))
+		}
+	}
+	return errs
+}
+
+// validateJobTemplate looks at what is needed to make a Job of it; whether that is valid is for the cluster to say.
+func validateJobTemplate(template *batchv1.JobTemplateSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(template.Spec.Template.Spec.Containers) == 0 {
+		errs = append(errs, field.Required(path.Child("spec", "template", "spec", "containers"), "at least one container is required"))
+	}
+	if ptr.Deref(template.Spec.Suspend, false) {
+		errs = append(errs, field.Forbidden(path.Child("spec", "suspend"), "a Job that is suspended never ends; suspend the reaction"))
+	}
+	return errs
+}
+
+func validateActionName(name string, lenient bool, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if lenient && name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
+		if len(name) > MaxLenientActionName {
+			errs = append(errs, field.TooLong(path, "", MaxLenientActionName))
+		}
+		return errs
+	}
+	for _, problem := range validation.IsDNS1123Label(name) {
+		errs = append(errs, field.Invalid(path, name, problem))
+	}
+	return errs
+}
+
+func validateAction(action *karo.Action, volumes sets.Set[string], lenient lenience, path *field.Path) field.ErrorList {
+	errs := validateActionName(action.Name, lenient.name, path.Child("name"))
+	if action.JobTemplate != nil {
+		if !apiequality.Semantic.DeepEqual(action, &karo.Action{Name: action.Name, JobTemplate: action.JobTemplate}) {
+			errs = append(errs, field.Forbidden(path.Child("jobTemplate"), "may not be given beside other fields of the action than its name"))
+		}
+		return append(errs, validateJobTemplate(action.JobTemplate, path.Child("jobTemplate"))...)
 	}
 	if action.Image == "" {
 		errs = append(errs, field.Required(path.Child("image"), "a container image"))
 	} else if strings.TrimSpace(action.Image) != action.Image {
 		errs = append(errs, field.Invalid(path.Child("image"), action.Image, "must not have leading or trailing whitespace"))
 	}
-	if action.ServiceAccount != "" {
-		for _, problem := range apivalidation.ValidateServiceAccountName(action.ServiceAccount, false) {
-			errs = append(errs, field.Invalid(path.Child("serviceAccount"), action.ServiceAccount, problem))
-		}
+	if action.ImagePullPolicy != "" {
+		errs = append(errs, oneOf(action.ImagePullPolicy, path.Child("imagePullPolicy"), corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+	}
+	errs = append(errs, validateServiceAccount(action.ServiceAccount, path.Child("serviceAccount"))...)
+	errs = append(errs, validateServiceAccount(action.ServiceAccountName, path.Child("serviceAccountName"))...)
+	if a, b := action.ServiceAccount, action.ServiceAccountName; a != "" && b != "" && a != b {
+		errs = append(errs, field.Invalid(path.Child("serviceAccountName"), b, "must be the same as serviceAccount when both are given"))
 	}
 	if n := action.BackoffLimit; n != nil {
 		errs = append(errs, apivalidation.ValidateNonnegativeField(int64(*n), path.Child("backoffLimit"))...)
@@ -97,20 +205,20 @@ func validateAction(action *karo.Action, volumes sets.Set[string], path *field.P
 	if n := action.TTLSecondsAfterFinished; n != nil {
 		errs = append(errs, apivalidation.ValidateNonnegativeField(int64(*n), path.Child("ttlSecondsAfterFinished"))...)
 	}
-	errs = append(errs, validateEnv(action.Env, path.Child("env"))...)
+	errs = append(errs, validateEnv(action.Env, lenient.env, path.Child("env"))...)
 	errs = append(errs, validateMounts(action.VolumeMounts, volumes, path.Child("volumeMounts"))...)
 	return append(errs, validateResources(&action.Resources, path.Child("resources"))...)
 }
 
-func validateEnv(env []karo.EnvVar, path *field.Path) field.ErrorList {
+func validateEnv(env []karo.EnvVar, lenient bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()
 	for i := range env {
 		v, at := &env[i], path.Index(i)
-		for _, problem := range utilvalidation.IsRelaxedEnvVarName(v.Name) {
+		for _, problem := range validation.IsRelaxedEnvVarName(v.Name) {
 			errs = append(errs, field.Invalid(at.Child("name"), v.Name, problem))
 		}
-		if seen.Has(v.Name) {
+		if seen.Has(v.Name) && !lenient {
 			errs = append(errs, field.Duplicate(at.Child("name"), v.Name))
 		}
 		seen.Insert(v.Name)
@@ -118,20 +226,25 @@ func validateEnv(env []karo.EnvVar, path *field.Path) field.ErrorList {
 			continue
 		}
 		if v.Literal != "" || v.Expression != "" {
-			errs = append(errs, field.Invalid(at.Child("valueFrom"), "", "may not be given beside value"))
+			if !lenient {
+				errs = append(errs, field.Forbidden(at.Child("valueFrom"), "may not be given beside value"))
+			}
+			continue
 		}
-		errs = append(errs, validateSource(v.ValueFrom, at.Child("valueFrom"))...)
+		errs = append(errs, validateSource(v.ValueFrom, lenient, at.Child("valueFrom"))...)
 	}
 	return errs
 }
 
-func validateSource(source *karo.EnvVarSource, path *field.Path) field.ErrorList {
+func validateSource(source *karo.EnvVarSource, lenient bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	given := 0
 	if ref := source.AlertRef; ref != nil {
 		given++
 		if _, err := jobs.Field(&karo.AlertOccurrence{}, ref.FieldPath); err != nil {
 			errs = append(errs, field.Invalid(path.Child("alertRef", "fieldPath"), ref.FieldPath, err.Error()))
+		} else if ref.FieldPath == "" && !lenient {
+			errs = append(errs, field.Required(path.Child("alertRef", "fieldPath"), "a field of the alert"))
 		}
 	}
 	if ref := source.ConfigMapKeyRef; ref != nil {
@@ -154,8 +267,11 @@ func validateSource(source *karo.EnvVarSource, path *field.Path) field.ErrorList
 			errs = append(errs, field.Required(path.Child("resourceFieldRef", "resource"), "a resource of the container"))
 		}
 	}
-	if given != 1 {
-		errs = append(errs, field.Invalid(path, "", "exactly one source must be given"))
+	switch {
+	case given == 0:
+		errs = append(errs, field.Required(path, "exactly one source must be given"))
+	case given > 1 && !lenient:
+		errs = append(errs, field.Forbidden(path, "exactly one source must be given"))
 	}
 	return errs
 }
@@ -169,7 +285,7 @@ func validateKeyRef(name, key string, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Required(path.Child("key"), ""))
 		return errs
 	}
-	for _, problem := range utilvalidation.IsConfigMapKey(key) {
+	for _, problem := range validation.IsConfigMapKey(key) {
 		errs = append(errs, field.Invalid(path.Child("key"), key, problem))
 	}
 	return errs
@@ -180,7 +296,7 @@ func validateVolumes(volumes []corev1.Volume, path *field.Path) (sets.Set[string
 	seen := sets.New[string]()
 	for i := range volumes {
 		name, at := volumes[i].Name, path.Index(i).Child("name")
-		for _, problem := range utilvalidation.IsDNS1123Label(name) {
+		for _, problem := range validation.IsDNS1123Label(name) {
 			errs = append(errs, field.Invalid(at, name, problem))
 		}
 		if seen.Has(name) {
@@ -225,29 +341,31 @@ func validateResources(resources *corev1.ResourceRequirements, path *field.Path)
 	return errs
 }
 
-var phases = []karo.Phase{karo.PhasePending, karo.PhaseRunning, karo.PhaseSucceeded, karo.PhaseFailed, karo.PhaseSkipped}
+var phases = []karo.Phase{
+	karo.PhasePending, karo.PhaseRunning, karo.PhaseSucceeded, karo.PhaseFailed, karo.PhaseCancelled, karo.PhaseSkipped,
+}
 
 // Execution validates an Execution that is created.
 func Execution(e *karo.Execution) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	path := field.NewPath("spec")
+	if len(e.Name) > MaxExecutionName {
+		errs = append(errs, field.TooLong(field.NewPath("metadata", "name"), "", MaxExecutionName))
+	}
 	for _, problem := range apivalidation.NameIsDNSSubdomain(e.Spec.Reaction.Name, false) {
 		errs = append(errs, field.Invalid(path.Child("reaction", "name"), e.Spec.Reaction.Name, problem))
 	}
 	if len(e.Spec.Alert.Labels) == 0 {
 		errs = append(errs, field.Required(path.Child("alert", "labels"), "an alert has at least one label"))
 	}
-	statuses := []karo.AlertStatus{karo.AlertFiring, karo.AlertResolved}
-	if !slices.Contains(statuses, e.Spec.Alert.Status) {
-		errs = append(errs, field.NotSupported(path.Child("alert", "status"), e.Spec.Alert.Status, statuses))
-	}
-	return errs
+	errs = append(errs, oneOf(e.Spec.Alert.Status, path.Child("alert", "status"), karo.AlertFiring, karo.AlertResolved)...)
+	return append(errs, oneOf(e.Spec.Trigger, path.Child("trigger"), karo.TriggerNotification, karo.TriggerManual)...)
 }
 
 // ExecutionUpdate validates an Execution whose metadata is changed. Its spec says what happened, so it never changes.
 func ExecutionUpdate(e, old *karo.Execution) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	return append(errs, apivalidation.ValidateImmutableField(e.Spec, old.Spec, field.NewPath("spec"))...)
+	return append(errs, immutable(e.Spec, old.Spec, field.NewPath("spec"))...)
 }
 
 // ExecutionStatusUpdate validates an Execution whose status is changed.
@@ -272,7 +390,7 @@ func Alert(a *karo.Alert) field.ErrorList {
 // AlertUpdate validates an Alert that is changed.
 func AlertUpdate(a, old *karo.Alert) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&a.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	return append(errs, apivalidation.ValidateImmutableField(a.Spec, old.Spec, field.NewPath("spec"))...)
+	return append(errs, immutable(a.Spec, old.Spec, field.NewPath("spec"))...)
 }
 
 // ReactionRevision validates a revision that is stored. The spec was validated in its reaction.
@@ -291,6 +409,14 @@ func ReactionRevision(r *karo.ReactionRevision) field.ErrorList {
 // ReactionRevisionUpdate validates a revision whose metadata is changed.
 func ReactionRevisionUpdate(r, old *karo.ReactionRevision) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	errs = append(errs, apivalidation.ValidateImmutableField(r.Reaction, old.Reaction, field.NewPath("reaction"))...)
-	return append(errs, apivalidation.ValidateImmutableField(r.Spec, old.Spec, field.NewPath("spec"))...)
+	errs = append(errs, immutable(r.Reaction, old.Reaction, field.NewPath("reaction"))...)
+	return append(errs, immutable(r.Spec, old.Spec, field.NewPath("spec"))...)
+}
+
+// immutable refuses a change, without showing the whole of what is changed.
+func immutable(value, stored any, path *field.Path) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(value, stored) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, field.OmitValueType{}, apivalidation.FieldImmutableErrorMsg)}
 }

@@ -13,22 +13,30 @@ import (
 	rest "k8s.io/client-go/rest"
 	flowcontrol "k8s.io/client-go/util/flowcontrol"
 	karov1 "karo.io/karo/pkg/generated/clientset/versioned/typed/karo/v1"
+	karov1alpha1 "karo.io/karo/pkg/generated/clientset/versioned/typed/karo/v1alpha1"
 )
 
 type Interface interface {
 	Discovery() discovery.DiscoveryInterfaces
 	KaroV1() karov1.KaroV1Interface
+	KaroV1alpha1() karov1alpha1.KaroV1alpha1Interface
 }
 
 // Clientset contains the clients for groups.
 type Clientset struct {
 	*discovery.DiscoveryClient
-	karoV1 *karov1.KaroV1Client
+	karoV1       *karov1.KaroV1Client
+	karoV1alpha1 *karov1alpha1.KaroV1alpha1Client
 }
 
 // KaroV1 retrieves the KaroV1Client
 func (c *Clientset) KaroV1() karov1.KaroV1Interface {
 	return c.karoV1
+}
+
+// KaroV1alpha1 retrieves the KaroV1alpha1Client
+func (c *Clientset) KaroV1alpha1() karov1alpha1.KaroV1alpha1Interface {
+	return c.karoV1alpha1
 }
 
 // Discovery retrieves the DiscoveryClient
@@ -79,6 +87,10 @@ func NewForConfigAndClient(c *rest.Config, httpClient *http.Client) (*Clientset,
 	if err != nil {
 		return nil, err
 	}
+	cs.karoV1alpha1, err = karov1alpha1.NewForConfigAndClient(&configShallowCopy, httpClient)
+	if err != nil {
+		return nil, err
+	}
 
 	cs.DiscoveryClient, err = discovery.NewDiscoveryClientForConfigAndClient(&configShallowCopy, httpClient)
 	if err != nil {
@@ -101,6 +113,7 @@ func NewForConfigOrDie(c *rest.Config) *Clientset {
 func New(c rest.Interface) *Clientset {
 	var cs Clientset
 	cs.karoV1 = karov1.New(c)
+	cs.karoV1alpha1 = karov1alpha1.New(c)
 
 	cs.DiscoveryClient = discovery.NewDiscoveryClient(c)
 	return &cs

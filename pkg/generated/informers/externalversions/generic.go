@@ -11,6 +11,7 @@ import (
 	schema "k8s.io/apimachinery/pkg/runtime/schema"
 	cache "k8s.io/client-go/tools/cache"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	v1alpha1 "karo.io/karo/pkg/apis/karo/v1alpha1"
 )
 
 // GenericInformer is type of SharedIndexInformer which will locate and delegate to other
@@ -48,6 +49,10 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Karo().V1().Executions().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("reactionrevisions"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Karo().V1().ReactionRevisions().Informer()}, nil
+
+		// Group=karo.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithResource("alertreactions"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Karo().V1alpha1().AlertReactions().Informer()}, nil
 
 	}
 

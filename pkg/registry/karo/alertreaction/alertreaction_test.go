@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,8 +28,12 @@ func reaction() *karo.AlertReaction {
 	return &karo.AlertReaction{
 		ObjectMeta: metav1.ObjectMeta{Namespace: registrytest.Namespace},
 		Spec: karo.AlertReactionSpec{
-			AlertName: "KubePodCrashLooping",
-			Matchers:  []karo.Matcher{{Name: "severity", Operator: karo.MatchEqual, Value: "critical"}},
+			AlertName:  "KubePodCrashLooping",
+			Matchers:   []karo.Matcher{{Name: "severity", Operator: karo.MatchEqual, Value: "critical"}},
+			When:       []karo.When{karo.WhenFiring},
+			AlertScope: karo.ScopeNamespace,
+			Suspend:    new(false),
+			Order:      karo.OrderParallel,
 			Actions: []karo.Action{{
 				Name: "collect", Image: "busybox:1.37",
 				Env: []karo.EnvVar{
@@ -56,7 +61,7 @@ func newStorage(t testing.TB, options generic.RESTOptionsGetter) *alertreaction.
 func open(t *testing.T) *alertreaction.Storage {
 	t.Helper()
 	storage := newStorage(t, registrytest.NewOptions(t, generic.UndecoratedStorage))
-	registrytest.Close(t, storage.AlertReaction.Store)
+	registrytest.Close(t, storage.Store)
 	return storage
 }
 
@@ -67,7 +72,7 @@ func change(change func(*karo.AlertReaction)) func(runtime.Object) {
 func TestStore(t *testing.T) {
 	suite := registrytest.Suite{
 		NewStore: func(t testing.TB, options generic.RESTOptionsGetter) *registry.Store {
-			return newStorage(t, options).AlertReaction.Store
+			return newStorage(t, options).Store
 		},
 		Valid: func() runtime.Object { return reaction() },
 		Invalid: map[string]func(runtime.Object){
@@ -97,9 +102,9 @@ func TestStatusIsWipedOnCreate(t *testing.T) {
 	given := reaction()
 	given.Name, given.Generation = "r", 7
 	given.Status.LastTriggered = &metav1.Time{Time: time.Unix(1, 0)}
-	created := registrytest.Create(t, storage.AlertReaction, given)
-	if created.Status != (karo.AlertReactionStatus{}) {
-		t.Errorf("got the status %+v, want none: only Karo writes it", created.Status)
+	created := registrytest.Create(t, storage.Store, given)
+	if diff := cmp.Diff(karo.AlertReactionStatus{}, created.Status); diff != "" {
+		t.Errorf("only Karo writes the status (-want +got):\n%s", diff)
 	}
 	if created.Generation != 1 {
 		t.Errorf("got generation %d, want 1", created.Generation)
@@ -113,19 +118,19 @@ func TestUpdateOfTheSpec(t *testing.T) {
 	storage := open(t)
 	given := reaction()
 	given.Name = "r"
-	created := registrytest.Create(t, storage.AlertReaction, given)
+	created := registrytest.Create(t, storage.Store, given)
 	at := metav1.Unix(1, 0)
 	triggered := registrytest.Update(t, storage.Status, created, func(r *karo.AlertReaction) { r.Status.LastTriggered = &at })
 
-	updated := registrytest.Update(t, storage.AlertReaction, triggered, func(r *karo.AlertReaction) {
+	updated := registrytest.Update(t, storage.Store, triggered, func(r *karo.AlertReaction) {
 		r.Status = karo.AlertReactionStatus{}
-		r.Spec.Suspend = true
+		r.Spec.Suspend = new(true)
 		r.Labels = map[string]string{"a": "b"}
 	})
 	if updated.Status.LastTriggered == nil || !updated.Status.LastTriggered.Equal(&at) {
 		t.Errorf("got the status %+v, want the one that was stored", updated.Status)
 	}
-	if !updated.Spec.Suspend || updated.Labels["a"] != "b" {
+	if !*updated.Spec.Suspend || updated.Labels["a"] != "b" {
 		t.Errorf("got %+v, want it changed", updated)
 	}
 }
@@ -134,7 +139,7 @@ func TestUpdateOfTheStatus(t *testing.T) {
 	storage := open(t)
 	given := reaction()
 	given.Name, given.Labels, given.Finalizers = "r", map[string]string{"a": "b"}, []string{"example.com/f"}
-	created := registrytest.Create(t, storage.AlertReaction, given)
+	created := registrytest.Create(t, storage.Store, given)
 
 	at := metav1.Unix(1, 0)
 	updated := registrytest.Update(t, storage.Status, created, func(r *karo.AlertReaction) {
@@ -179,22 +184,22 @@ func TestGeneration(t *testing.T) {
 	storage := open(t)
 	given := reaction()
 	given.Name = "r"
-	stored := registrytest.Create(t, storage.AlertReaction, given)
+	stored := registrytest.Create(t, storage.Store, given)
 	for _, step := range []struct {
 		name    string
 		updater rest.Updater
 		change  func(*karo.AlertReaction)
 		want    int64
 	}{
-		{"labels", storage.AlertReaction, func(r *karo.AlertReaction) { r.Labels = map[string]string{"a": "b"} }, 1},
-		{"annotations", storage.AlertReaction, func(r *karo.AlertReaction) { r.Annotations = map[string]string{"a": "b"} }, 1},
-		{"generation itself", storage.AlertReaction, func(r *karo.AlertReaction) { r.Generation = 9 }, 1},
-		{"empty is none", storage.AlertReaction, func(r *karo.AlertReaction) { r.Spec.Actions[0].Args = []string{} }, 1},
+		{"labels", storage.Store, func(r *karo.AlertReaction) { r.Labels = map[string]string{"a": "b"} }, 1},
+		{"annotations", storage.Store, func(r *karo.AlertReaction) { r.Annotations = map[string]string{"a": "b"} }, 1},
+		{"generation itself", storage.Store, func(r *karo.AlertReaction) { r.Generation = 9 }, 1},
+		{"empty is none", storage.Store, func(r *karo.AlertReaction) { r.Spec.Actions[0].Args = []string{} }, 1},
 		{"status", storage.Status, func(r *karo.AlertReaction) { r.Status.LastTriggered = &metav1.Time{Time: time.Unix(1, 0)} }, 1},
-		{"suspend", storage.AlertReaction, func(r *karo.AlertReaction) { r.Spec.Suspend = true }, 2},
-		{"an argument", storage.AlertReaction, func(r *karo.AlertReaction) { r.Spec.Actions[0].Args = []string{"x"} }, 3},
-		{"spec and generation", storage.AlertReaction, func(r *karo.AlertReaction) { r.Spec.Suspend, r.Generation = false, 50 }, 4},
-		{"spec by way of the status", storage.Status, func(r *karo.AlertReaction) { r.Spec.Suspend = true }, 4},
+		{"suspend", storage.Store, func(r *karo.AlertReaction) { r.Spec.Suspend = new(true) }, 2},
+		{"an argument", storage.Store, func(r *karo.AlertReaction) { r.Spec.Actions[0].Args = []string{"x"} }, 3},
+		{"spec and generation", storage.Store, func(r *karo.AlertReaction) { r.Spec.Suspend, r.Generation = new(false), 50 }, 4},
+		{"spec by way of the status", storage.Status, func(r *karo.AlertReaction) { r.Spec.Suspend = new(true) }, 4},
 	} {
 		stored = registrytest.Update(t, step.updater, stored, step.change)
 		if stored.Generation != step.want {
@@ -203,29 +208,47 @@ func TestGeneration(t *testing.T) {
 	}
 }
 
+// Both versions are written by server-side apply.
 func TestResetFields(t *testing.T) {
 	storage := open(t)
-	registrytest.ExpectResetFields(t, storage.AlertReaction, fieldpath.MakePathOrDie("status"))
-	registrytest.ExpectResetFields(t, storage.Status, registrytest.StatusResets()...)
+	for name, tc := range map[string]struct {
+		strategy rest.ResetFieldsStrategy
+		want     *fieldpath.Set
+	}{
+		"spec":   {storage.Store, fieldpath.NewSet(fieldpath.MakePathOrDie("status"))},
+		"status": {storage.Status, fieldpath.NewSet(registrytest.StatusResets()...)},
+	} {
+		got := tc.strategy.GetResetFields()
+		if len(got) != 2 || !got["karo.io/v1"].Equals(tc.want) || !got["karo.io/v1alpha1"].Equals(tc.want) {
+			t.Errorf("%s: got the reset fields %v, want %s of both versions", name, got, tc.want)
+		}
+	}
 }
 
 func TestSelectableFields(t *testing.T) {
 	storage := open(t)
-	registrytest.ExpectSelectableFields(t, storage.AlertReaction.Store, "AlertReaction")
-	if _, _, err := storage.AlertReaction.PredicateFunc(nil, nil).GetAttrs(&karo.Alert{}); err == nil {
+	registrytest.ExpectSelectableFields(t, storage.Store, "AlertReaction")
+	if _, _, err := storage.Store.PredicateFunc(nil, nil).GetAttrs(&karo.Alert{}); err == nil {
 		t.Error("an Alert has no attributes of an AlertReaction")
 	}
 }
 
 func TestTable(t *testing.T) {
 	storage := open(t)
+	ago := func(d time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-d)) }
 	r := reaction()
-	r.Name, r.Spec.Suspend = "r", true
-	r.Status.LastTriggered = &metav1.Time{Time: time.Now().Add(-3 * time.Hour)}
-	registrytest.ExpectTable(t, storage.AlertReaction, r, map[string]any{
-		"Name": "r", "Alert": "KubePodCrashLooping", "Actions": int64(1), "Suspend": true, "Last Triggered": "3h", "Matchers": int64(1),
+	r.Name, r.Spec.Suspend = "r", new(true)
+	r.Spec.When, r.Spec.AlertScope = []karo.When{karo.WhenFiring, karo.WhenResolved}, karo.ScopeCluster
+	r.Status.LastTriggered, r.Status.TriggerCount = new(ago(3*time.Hour)), 12
+	r.Status.LastSkipped = &karo.SkipMemory{Reason: "Suspended", Time: ago(5 * time.Minute)}
+	registrytest.ExpectTable(t, storage.Store, r, map[string]any{
+		"Name": "r", "Alert": "KubePodCrashLooping", "Actions": int64(1), "Suspend": true, "Triggered": int64(12), "Last Triggered": "3h",
+		"Matchers": int64(1), "When": "Firing,Resolved", "Scope": "Cluster", "Last Skipped": "Suspended 5m",
 	})
-	registrytest.ExpectTable(t, storage.Status, &karo.AlertReaction{}, map[string]any{
-		"Name": "", "Alert": "", "Actions": int64(0), "Suspend": false, "Last Triggered": "<never>", "Matchers": int64(0),
+	// A Job template as a whole is one action.
+	template := &karo.AlertReaction{Spec: karo.AlertReactionSpec{JobTemplate: &batchv1.JobTemplateSpec{}}}
+	registrytest.ExpectTable(t, storage.Status, template, map[string]any{
+		"Name": "", "Alert": "", "Actions": int64(1), "Suspend": false, "Triggered": int64(0), "Last Triggered": "<never>",
+		"Matchers": int64(0), "When": "", "Scope": "", "Last Skipped": "<never>",
 	})
 }

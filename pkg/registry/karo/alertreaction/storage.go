@@ -4,13 +4,16 @@
 package alertreaction
 
 import (
+	"context"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/apiserver/pkg/warning"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/registry/karo/status"
@@ -18,8 +21,8 @@ import (
 
 // Storage holds AlertReactions and their subresources.
 type Storage struct {
-	AlertReaction *REST
-	Status        *status.REST
+	Store  *registry.Store
+	Status *status.REST
 }
 
 // NewStorage returns the storage of AlertReactions.
@@ -41,12 +44,21 @@ func NewStorage(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter)
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optsGetter, AttrFunc: getAttrs}); err != nil {
 		return nil, fmt.Errorf("storage of alertreactions: %w", err)
 	}
-	return &Storage{AlertReaction: &REST{store}, Status: status.New(store, statusStrategy{s})}, nil
+	return &Storage{Store: store, Status: status.New(store, statusStrategy{s})}, nil
 }
+
+// CountFiring returns how many of the alerts that are known to fire in its namespace a reaction answers.
+type CountFiring func(reaction *karo.AlertReaction) int
 
 // REST serves AlertReactions.
 type REST struct {
 	*registry.Store
+	firing CountFiring
+}
+
+// NewREST returns the REST of a store.
+func NewREST(store *registry.Store, firing CountFiring) *REST {
+	return &REST{Store: store, firing: firing}
 }
 
 var _ interface {
@@ -57,6 +69,31 @@ var _ interface {
 	rest.TableConvertor
 	rest.ResetFieldsStrategy
 } = (*REST)(nil)
+
+// Create implements rest.Creater.
+func (r *REST) Create(ctx context.Context, obj runtime.Object, createValidation rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	created, err := r.Store.Create(ctx, obj, createValidation, options)
+	if err == nil {
+		r.warn(ctx, created)
+	}
+	return created, err
+}
+
+// Update implements rest.Updater, by which server-side apply creates.
+func (r *REST) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc, updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	updated, created, err := r.Store.Update(ctx, name, objInfo, createValidation, updateValidation, forceAllowCreate, options)
+	if err == nil && created {
+		r.warn(ctx, updated)
+	}
+	return updated, created, err
+}
+
+// warn tells who creates a reaction while its alerts fire, perhaps again, that it will run for them.
+func (r *REST) warn(ctx context.Context, created runtime.Object) {
+	if n := r.firing(created.(*karo.AlertReaction)); n > 0 {
+		warning.AddWarning(ctx, "", fmt.Sprintf("%d alert(s) that the reaction answers fire now; it runs for each at the next notification of it", n))
+	}
+}
 
 // ShortNames implements rest.ShortNamesProvider.
 func (*REST) ShortNames() []string { return []string{"ar"} }

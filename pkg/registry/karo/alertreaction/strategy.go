@@ -19,10 +19,12 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/karo/v1alpha1"
 	"karo.io/karo/pkg/apis/karo/validation"
 )
 
@@ -41,37 +43,66 @@ var _ interface {
 func (strategy) NamespaceScoped() bool { return true }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return inAllVersions(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
+}
+
+func inAllVersions(set *fieldpath.Set) map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{
-		fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fieldpath.NewSet(fieldpath.MakePathOrDie("status")),
+		fieldpath.APIVersion(v1.SchemeGroupVersion.String()):       set,
+		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): set,
 	}
 }
 
-func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+func (strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	reaction := obj.(*karo.AlertReaction)
 	reaction.Status = karo.AlertReactionStatus{}
 	reaction.Generation = 1
+	if isV1alpha1(ctx) {
+		nameUniquely(ctx, reaction.Spec.Actions)
+		setDefaults(reaction)
+	}
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	reaction, stored := obj.(*karo.AlertReaction), old.(*karo.AlertReaction)
 	reaction.Status = stored.Status
+	if isV1alpha1(ctx) {
+		nameUniquely(ctx, reaction.Spec.Actions)
+		spec := stored.Spec.DeepCopy()
+		if isUpdate(ctx) {
+			keepStored(&reaction.Spec, spec)
+		}
+		keepStoredOfActions(reaction.Spec.Actions, spec.Actions)
+		setDefaults(reaction)
+	}
 	if !apiequality.Semantic.DeepEqual(reaction.Spec, stored.Spec) {
 		reaction.Generation = stored.Generation + 1
 	}
 }
 
-func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	return validation.AlertReaction(obj.(*karo.AlertReaction))
+func (strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	return validation.AlertReaction(obj.(*karo.AlertReaction), validation.Options{Lenient: isV1alpha1(ctx)})
 }
 
-func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
-	return validation.AlertReactionUpdate(obj.(*karo.AlertReaction), old.(*karo.AlertReaction))
+func (strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.AlertReactionUpdate(obj.(*karo.AlertReaction), old.(*karo.AlertReaction), validation.Options{Lenient: isV1alpha1(ctx)})
 }
 
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
+func (strategy) WarningsOnCreate(ctx context.Context, obj runtime.Object) []string {
+	spec := &obj.(*karo.AlertReaction).Spec
+	if isV1alpha1(ctx) {
+		return append(argumentWarnings(spec), matcherWarnings(spec)...)
+	}
+	return append(argumentWarnings(spec), valueWarnings(spec)...)
 }
+
+func (s strategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) []string {
+	if apiequality.Semantic.DeepEqual(obj.(*karo.AlertReaction).Spec, old.(*karo.AlertReaction).Spec) {
+		return nil
+	}
+	return s.WarningsOnCreate(ctx, obj)
+}
+
 func (strategy) AllowCreateOnUpdate(context.Context) bool      { return false }
 func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 func (strategy) Canonicalize(runtime.Object)                   {}
@@ -81,15 +112,13 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{
-		fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fieldpath.NewSet(
-			fieldpath.MakePathOrDie("spec"),
-			fieldpath.MakePathOrDie("metadata", "labels"),
-			fieldpath.MakePathOrDie("metadata", "annotations"),
-			fieldpath.MakePathOrDie("metadata", "finalizers"),
-			fieldpath.MakePathOrDie("metadata", "ownerReferences"),
-		),
-	}
+	return inAllVersions(fieldpath.NewSet(
+		fieldpath.MakePathOrDie("spec"),
+		fieldpath.MakePathOrDie("metadata", "labels"),
+		fieldpath.MakePathOrDie("metadata", "annotations"),
+		fieldpath.MakePathOrDie("metadata", "finalizers"),
+		fieldpath.MakePathOrDie("metadata", "ownerReferences"),
+	))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
@@ -103,11 +132,11 @@ func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object)
 	return validation.AlertReactionStatusUpdate(obj.(*karo.AlertReaction), old.(*karo.AlertReaction))
 }
 
-// toSelectableFields returns the fields that a field selector may name; v1.SelectableFields lists them.
+// toSelectableFields returns the fields that a field selector may name; karo.SelectableFields lists them.
 func toSelectableFields(reaction *karo.AlertReaction) fields.Set {
 	return generic.AddObjectMetaFieldsSet(fields.Set{
-		v1.FieldAlertName: reaction.Spec.AlertName,
-		v1.FieldSuspend:   strconv.FormatBool(reaction.Spec.Suspend),
+		karo.FieldAlertName: reaction.Spec.AlertName,
+		karo.FieldSuspend:   strconv.FormatBool(ptr.Deref(reaction.Spec.Suspend, false)),
 	}, &reaction.ObjectMeta, true)
 }
 

@@ -39,8 +39,10 @@ func newExecution() *karo.Execution {
 				Annotations: map[string]string{"summary": "$(S)"},
 				StartsAt:    instant(1), EndsAt: instant(2),
 			},
-			ReceivedAt: instant(3),
-			Follows:    instant(4),
+			Trigger:     karo.TriggerNotification,
+			TriggeredBy: "alertmanager",
+			ReceivedAt:  instant(3),
+			Follows:     instant(4),
 		},
 		Status: karo.ExecutionStatus{Phase: karo.PhasePending},
 	}
@@ -48,7 +50,7 @@ func newExecution() *karo.Execution {
 
 func newStorage(t testing.TB, options generic.RESTOptionsGetter) *execution.Storage {
 	t.Helper()
-	storage, err := execution.NewStorage(registrytest.Scheme, options)
+	storage, err := execution.NewStorage(registrytest.Scheme, options, &execution.Hand{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +79,7 @@ func TestStore(t *testing.T) {
 			"no reaction": change(func(e *karo.Execution) { e.Spec.Reaction.Name = "" }),
 			"no labels":   change(func(e *karo.Execution) { e.Spec.Alert.Labels = nil }),
 			"bad status":  change(func(e *karo.Execution) { e.Spec.Alert.Status = "pending" }),
+			"no trigger":  change(func(e *karo.Execution) { e.Spec.Trigger = "" }),
 		},
 		Update: change(func(e *karo.Execution) { e.Labels = map[string]string{"a": "b"} }),
 		InvalidUpdates: map[string]func(runtime.Object){
@@ -139,9 +142,15 @@ func TestUpdateOfTheMetadata(t *testing.T) {
 		e.Status = karo.ExecutionStatus{Phase: karo.PhaseSucceeded}
 	})
 	want := created.DeepCopy()
-	want.Labels, want.Finalizers, want.ResourceVersion = map[string]string{"a": "b"}, nil, updated.ResourceVersion
+	want.Labels, want.ResourceVersion = map[string]string{"a": "b"}, updated.ResourceVersion
 	if diff := cmp.Diff(want, updated); diff != "" {
-		t.Errorf("the status is not for this to change (-want +got):\n%s", diff)
+		t.Errorf("neither the status nor Karo's finalizer is for clients to change (-want +got):\n%s", diff)
+	}
+	// Karo takes it away itself, and nobody gives it back.
+	released := registrytest.Update(t, storage.Store, updated, func(e *karo.Execution) { e.Finalizers = nil })
+	again := registrytest.Update(t, storage.Execution, released, func(e *karo.Execution) { e.Finalizers = []string{"karo.io/memory", "example.com/mine"} })
+	if diff := cmp.Diff([]string{"example.com/mine"}, again.Finalizers); diff != "" {
+		t.Errorf("finalizers (-want +got):\n%s", diff)
 	}
 }
 
@@ -176,23 +185,32 @@ func TestUpdateOfTheStatusIsValidated(t *testing.T) {
 	_, _, err := storage.Status.Update(registrytest.Context(t), "e", rest.DefaultUpdatedObjectInfo(created),
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	const want = `Execution.karo.io "e" is invalid: status.phase: Unsupported value: "Done": supported values: ` +
-		`"Pending", "Running", "Succeeded", "Failed", "Skipped"`
+		`"Pending", "Running", "Succeeded", "Failed", "Cancelled", "Skipped"`
 	if !apierrors.IsInvalid(err) || err.Error() != want {
 		t.Errorf("got error %v, want %s", err, want)
 	}
 }
 
-// Server-side apply updates what may not be there, and says that it may be created. An Execution comes from an alert.
-func TestAnUpdateNeverCreates(t *testing.T) {
+// Server-side apply updates what may not be there, and says that it may be created. What is applied that way is a run by
+// hand like any other; a status is none.
+func TestAnUpdateCreatesNoForgery(t *testing.T) {
 	storage := open(t)
 	given := newExecution()
 	given.Name = "e"
-	const forceAllowCreate = true
-	for name, updater := range map[string]rest.Updater{"executions": storage.Execution, "executions/status": storage.Status} {
-		_, created, err := updater.Update(registrytest.Context(t), "e", rest.DefaultUpdatedObjectInfo(given),
-			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, forceAllowCreate, &metav1.UpdateOptions{})
-		if !apierrors.IsNotFound(err) || created {
-			t.Errorf("%s: got created %t and error %v, want that there is none", name, created, err)
+	for name, tc := range map[string]struct {
+		updater          rest.Updater
+		forceAllowCreate bool
+		refused          func(error) bool
+	}{
+		"executions":                 {storage.Execution, false, apierrors.IsNotFound},
+		"executions, applied":        {storage.Execution, true, apierrors.IsInvalid},
+		"executions/status":          {storage.Status, false, apierrors.IsNotFound},
+		"executions/status, applied": {storage.Status, true, apierrors.IsNotFound},
+	} {
+		_, created, err := tc.updater.Update(registrytest.Context(t), "e", rest.DefaultUpdatedObjectInfo(given),
+			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, tc.forceAllowCreate, &metav1.UpdateOptions{})
+		if !tc.refused(err) || created {
+			t.Errorf("%s: got created %t and error %v, want it refused", name, created, err)
 		}
 	}
 }
@@ -220,18 +238,24 @@ func TestTable(t *testing.T) {
 	e := newExecution()
 	e.Name = "e"
 	registrytest.ExpectTable(t, storage.Store, e, map[string]any{
-		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Pending", "Actions": "", "Instance": "node-1", "Duration": "",
+		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Pending", "Actions": "",
+		"Reason": "", "Instance": "node-1", "Duration": "", "By": "alertmanager",
 	})
 	e.Status = karo.ExecutionStatus{
 		Phase: karo.PhaseFailed, StartTime: at(100), CompletionTime: at(190),
-		Actions: []karo.ActionStatus{{Phase: karo.PhaseSucceeded}, {Phase: karo.PhaseFailed}, {Phase: karo.PhaseSucceeded}},
+		Actions: []karo.ActionStatus{{Phase: karo.PhaseSucceeded}, {Phase: karo.PhaseFailed, Reason: "ImagePullBackOff"}, {Phase: karo.PhaseSucceeded}},
 	}
 	registrytest.ExpectTable(t, storage.Status, e, map[string]any{
-		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Failed", "Actions": "2/3", "Instance": "node-1", "Duration": "90s",
+		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Failed", "Actions": "2/3",
+		"Reason": "ImagePullBackOff", "Instance": "node-1", "Duration": "90s", "By": "alertmanager",
 	})
 	running := metav1.NewTime(time.Now().Add(-3 * time.Hour))
-	e.Status = karo.ExecutionStatus{Phase: karo.PhaseRunning, StartTime: &running, Actions: []karo.ActionStatus{{Phase: karo.PhaseRunning}}}
+	e.Status = karo.ExecutionStatus{
+		Phase: karo.PhaseRunning, Reason: "Own", StartTime: &running,
+		Actions: []karo.ActionStatus{{Phase: karo.PhaseRunning, Reason: "Unschedulable"}},
+	}
 	registrytest.ExpectTable(t, storage.Store, e, map[string]any{
-		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Running", "Actions": "0/1", "Instance": "node-1", "Duration": "3h",
+		"Name": "e", "Reaction": "restart", "Alert": "KubePodCrashLooping", "Status": "Running", "Actions": "0/1",
+		"Reason": "Own", "Instance": "node-1", "Duration": "3h", "By": "alertmanager",
 	})
 }

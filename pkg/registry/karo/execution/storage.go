@@ -12,10 +12,10 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
+	storagenames "k8s.io/apiserver/pkg/storage/names"
 
 	"karo.io/karo/pkg/apis/karo"
-	"karo.io/karo/pkg/registry/karo/readonly"
+	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/registry/karo/status"
 )
 
@@ -27,9 +27,9 @@ type Storage struct {
 	Store *registry.Store
 }
 
-// NewStorage returns the storage of Executions.
-func NewStorage(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter) (*Storage, error) {
-	s := strategy{ObjectTyper: typer, NameGenerator: names.SimpleNameGenerator}
+// NewStorage returns the storage of Executions. What clients create is run by hand.
+func NewStorage(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter, hand *Hand) (*Storage, error) {
+	s := strategy{ObjectTyper: typer, NameGenerator: storagenames.SimpleNameGenerator}
 	store := &registry.Store{
 		NewFunc:                   func() runtime.Object { return &karo.Execution{} },
 		NewListFunc:               func() runtime.Object { return &karo.ExecutionList{} },
@@ -46,35 +46,37 @@ func NewStorage(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter)
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optsGetter, AttrFunc: getAttrs}); err != nil {
 		return nil, fmt.Errorf("storage of executions: %w", err)
 	}
-	return &Storage{Execution: newREST(store), Status: status.New(store, statusStrategy{s}), Store: store}, nil
+	// What clients create is completed, and checked, on its way in.
+	byHand := *store
+	byHand.BeginCreate = hand.begin
+	byHand.UpdateStrategy = clientStrategy{s}
+	return &Storage{Execution: &REST{&byHand}, Status: status.New(store, statusStrategy{s}), Store: store}, nil
 }
 
-// REST serves Executions. It has no rest.Creater: an Execution comes from a notification.
+// REST serves Executions.
 type REST struct {
-	*readonly.REST
-	rest.ResetFieldsStrategy
-	store *registry.Store
-}
-
-func newREST(store *registry.Store) *REST {
-	return &REST{REST: readonly.New(store), ResetFieldsStrategy: store, store: store}
+	*registry.Store
 }
 
 var _ interface {
-	rest.Lister
-	rest.Patcher
-	rest.Watcher
-	rest.GracefulDeleter
-	rest.CollectionDeleter
+	rest.StandardStorage
 	rest.ShortNamesProvider
 	rest.CategoriesProvider
+	rest.SingularNameProvider
+	rest.TableConvertor
 	rest.ResetFieldsStrategy
 } = (*REST)(nil)
 
 // ShortNames implements rest.ShortNamesProvider.
 func (*REST) ShortNames() []string { return []string{"ex"} }
 
-// Update implements rest.Updater. Server-side apply, which may create by an update, may not here.
-func (r *REST) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc, updateValidation rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return r.store.Update(ctx, name, objInfo, createValidation, updateValidation, false, options)
+// Categories implements rest.CategoriesProvider.
+func (*REST) Categories() []string { return []string{"karo"} }
+
+// Create implements rest.Creater. An Execution without a name gets one that says what runs.
+func (r *REST) Create(ctx context.Context, obj runtime.Object, createValidation rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	if e, ok := obj.(*karo.Execution); ok && e.Name == "" && e.GenerateName == "" {
+		e.GenerateName = names.GenerateName(e.Spec.Reaction.Name)
+	}
+	return r.Store.Create(ctx, obj, createValidation, options)
 }

@@ -7,6 +7,7 @@ package execution
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -22,6 +23,7 @@ import (
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/karo/validation"
+	"karo.io/karo/pkg/memory"
 )
 
 type strategy struct {
@@ -44,8 +46,8 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	}
 }
 
-// PrepareForCreate leaves the status alone: only Karo itself creates Executions, and one that is skipped is stored
-// with its end.
+// PrepareForCreate leaves the status alone: one that a client gives is replaced before, and an Execution that is skipped
+// is stored with its end.
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	obj.(*karo.Execution).Generation = 1
 }
@@ -69,6 +71,23 @@ func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object
 func (strategy) AllowCreateOnUpdate(context.Context) bool      { return false }
 func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 func (strategy) Canonicalize(runtime.Object)                   {}
+
+// clientStrategy is for what clients change. Karo's finalizer is not theirs: by it Karo tells what it has still to
+// remember and to count.
+type clientStrategy struct {
+	strategy
+}
+
+func (s clientStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	s.strategy.PrepareForUpdate(ctx, obj, old)
+	e, stored := obj.(*karo.Execution), old.(*karo.Execution)
+	switch has := memory.HasFinalizer(stored); {
+	case has && !memory.HasFinalizer(e):
+		e.Finalizers = append(e.Finalizers, memory.Finalizer)
+	case !has:
+		e.Finalizers = slices.DeleteFunc(e.Finalizers, func(f string) bool { return f == memory.Finalizer })
+	}
+}
 
 type statusStrategy struct {
 	strategy
@@ -96,13 +115,13 @@ func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object)
 	return validation.ExecutionStatusUpdate(obj.(*karo.Execution), old.(*karo.Execution))
 }
 
-// toSelectableFields returns the fields that a field selector may name; v1.SelectableFields lists them.
+// toSelectableFields returns the fields that a field selector may name; karo.SelectableFields lists them.
 func toSelectableFields(e *karo.Execution) fields.Set {
 	return generic.AddObjectMetaFieldsSet(fields.Set{
-		v1.FieldReactionName:       e.Spec.Reaction.Name,
-		v1.FieldExecutionAlertName: e.Spec.Alert.Name,
-		v1.FieldFingerprint:        e.Spec.Alert.Fingerprint,
-		v1.FieldPhase:              string(e.Status.Phase),
+		karo.FieldReactionName:       e.Spec.Reaction.Name,
+		karo.FieldExecutionAlertName: e.Spec.Alert.Name,
+		karo.FieldFingerprint:        e.Spec.Alert.Fingerprint,
+		karo.FieldPhase:              string(e.Status.Phase),
 	}, &e.ObjectMeta, true)
 }
 

@@ -49,6 +49,9 @@ func NewStore(r Resource, typer runtime.ObjectTyper, optsGetter generic.RESTOpti
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optsGetter, AttrFunc: getAttrs}); err != nil {
 		return nil, fmt.Errorf("storage of %s: %w", r.Plural, err)
 	}
+	// The garbage collector could not take away again the finalizers that it has set for foreground deletion: nobody
+	// writes these objects. They own nothing.
+	store.EnableGarbageCollection = false
 	return store, nil
 }
 

@@ -31,6 +31,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/karo/install"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
@@ -243,7 +244,7 @@ func ExpectSelectableFields(t *testing.T, store *registry.Store, kind string) {
 	if diff := cmp.Diff(labels.Set{"a": "b"}, gotLabels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
-	want := append([]string{"metadata.name", "metadata.namespace"}, v1.SelectableFields[kind]...)
+	want := append([]string{"metadata.name", "metadata.namespace"}, karo.SelectableFields[kind]...)
 	slices.Sort(want)
 	if got := slices.Sorted(maps.Keys(gotFields)); !slices.Equal(got, want) {
 		t.Errorf("the store sets the fields %q, and the API takes %q", got, want)

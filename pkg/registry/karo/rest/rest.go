@@ -6,10 +6,13 @@ package rest
 
 import (
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/karo/v1alpha1"
 	"karo.io/karo/pkg/records"
 	"karo.io/karo/pkg/registry/karo/alert"
 	"karo.io/karo/pkg/registry/karo/alertreaction"
@@ -27,19 +30,23 @@ type Stores struct {
 }
 
 // NewStores opens the storage of every resource.
-func NewStores(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter) (*Stores, error) {
+// The authorizer decides who may run a reaction by hand.
+func NewStores(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter, a authorizer.Authorizer) (*Stores, error) {
 	var stores Stores
 	var err error
 	if stores.AlertReactions, err = alertreaction.NewStorage(typer, optsGetter); err != nil {
-		return nil, err
-	}
-	if stores.Executions, err = execution.NewStorage(typer, optsGetter); err != nil {
 		return nil, err
 	}
 	if stores.Alerts, err = alert.NewStore(typer, optsGetter); err != nil {
 		return nil, err
 	}
 	if stores.Revisions, err = reactionrevision.NewStore(typer, optsGetter); err != nil {
+		return nil, err
+	}
+	hand := &execution.Hand{
+		Reactions: stores.AlertReactions.Store, Revisions: &records.Records{Revisions: stores.Revisions}, Authorizer: a,
+	}
+	if stores.Executions, err = execution.NewStorage(typer, optsGetter, hand); err != nil {
 		return nil, err
 	}
 	return &stores, nil
@@ -56,16 +63,26 @@ func (s *Stores) Records() *records.Records {
 	}
 }
 
-// V1 returns the resources of version v1. Notifications go to handler.
-func (s *Stores) V1(handler alert.Handler) map[string]rest.Storage {
+// Versions returns the resources of every version. Notifications go to handler, and firing counts the alerts that a
+// reaction answers.
+func (s *Stores) Versions(handler alert.Handler, firing alertreaction.CountFiring) map[string]map[string]rest.Storage {
 	limiter := alert.NewLimiter()
-	return map[string]rest.Storage{
-		"alertreactions":        s.AlertReactions.AlertReaction,
-		"alertreactions/status": s.AlertReactions.Status,
-		"executions":            s.Executions.Execution,
-		"executions/status":     s.Executions.Status,
-		"alerts":                alert.NewREST(s.Alerts, &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "alerts"}),
-		"clusteralerts":         &alert.ClusterREST{NotificationREST: &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "clusteralerts"}},
-		"reactionrevisions":     readonly.New(s.Revisions),
+	reactions := alertreaction.NewREST(s.AlertReactions.Store, firing)
+	return map[string]map[string]rest.Storage{
+		v1.SchemeGroupVersion.Version: {
+			"alertreactions":            reactions,
+			"alertreactions/status":     s.AlertReactions.Status,
+			"alertreactions/executions": execution.NewOfReactionREST(s.Executions.Execution, s.AlertReactions.Store),
+			"executions":                s.Executions.Execution,
+			"executions/status":         s.Executions.Status,
+			"executions/cancel":         execution.NewCancelREST(s.Executions.Status),
+			"alerts":                    alert.NewREST(s.Alerts, &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "alerts"}),
+			"clusteralerts":             &alert.ClusterREST{NotificationREST: &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "clusteralerts"}},
+			"reactionrevisions":         readonly.New(s.Revisions),
+		},
+		v1alpha1.SchemeGroupVersion.Version: {
+			"alertreactions":        reactions,
+			"alertreactions/status": s.AlertReactions.Status,
+		},
 	}
 }

@@ -13,9 +13,11 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/karo/v1alpha1"
 	"karo.io/karo/pkg/notification"
 	"karo.io/karo/pkg/registry/karo/registrytest"
 	karorest "karo.io/karo/pkg/registry/karo/rest"
@@ -34,7 +36,7 @@ func (handler) Simulate(context.Context, string, *notification.Notification) (*k
 
 func open(t *testing.T) *karorest.Stores {
 	t.Helper()
-	stores, err := karorest.NewStores(registrytest.Scheme, registrytest.NewOptions(t, generic.UndecoratedStorage))
+	stores, err := karorest.NewStores(registrytest.Scheme, registrytest.NewOptions(t, generic.UndecoratedStorage), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +48,14 @@ func open(t *testing.T) *karorest.Stores {
 
 func all(stores *karorest.Stores) map[string]*registry.Store {
 	return map[string]*registry.Store{
-		"alertreactions": stores.AlertReactions.AlertReaction.Store, "executions": stores.Executions.Store,
+		"alertreactions": stores.AlertReactions.Store, "executions": stores.Executions.Store,
 		"alerts": stores.Alerts, "reactionrevisions": stores.Revisions,
 	}
+}
+
+// serve returns what is served by version. No alert is known to fire.
+func serve(stores *karorest.Stores) map[string]map[string]rest.Storage {
+	return stores.Versions(handler{}, func(*karo.AlertReaction) int { return 0 })
 }
 
 // verbs returns what can be done with a resource, as discovery would say it.
@@ -80,7 +87,11 @@ func is[T any](storage rest.Storage) bool {
 
 func TestResources(t *testing.T) {
 	karoOnly := []string{"karo"}
-	storages := open(t).V1(handler{})
+	versions := serve(open(t))
+	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, []string{"v1", "v1alpha1"}) {
+		t.Fatalf("got the versions %q, want v1 and v1alpha1", got)
+	}
+	storages := versions["v1"]
 	for name, want := range map[string]struct {
 		kind       string
 		singular   string // Only of what is no subresource.
@@ -94,12 +105,14 @@ func TestResources(t *testing.T) {
 			verbs: []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"},
 		},
 		"alertreactions/status": {kind: "AlertReaction", verbs: []string{"get", "patch", "update"}},
-		// So far, only a notification creates an Execution.
+		// GET lists what ran, for who may not list the executions of others; POST runs it.
+		"alertreactions/executions": {kind: "ExecutionRequest", verbs: []string{"create", "get"}},
 		"executions": {
 			kind: "Execution", singular: "execution", shortNames: []string{"ex"}, categories: karoOnly,
-			verbs: []string{"delete", "deletecollection", "get", "list", "patch", "update", "watch"},
+			verbs: []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"},
 		},
 		"executions/status": {kind: "Execution", verbs: []string{"get", "patch", "update"}},
+		"executions/cancel": {kind: "ExecutionCancellation", verbs: []string{"create"}},
 		// What only Karo writes can be read and deleted.
 		"alerts": {
 			kind: "Alert", singular: "alert", shortNames: []string{"al"}, categories: karoOnly,
@@ -160,16 +173,34 @@ func TestResources(t *testing.T) {
 	}
 }
 
+// v1alpha1 is what users of the operator have: the same objects, and nothing that came later.
+func TestResourcesOfV1alpha1(t *testing.T) {
+	versions := serve(open(t))
+	if got := slices.Sorted(maps.Keys(versions["v1alpha1"])); !slices.Equal(got, []string{"alertreactions", "alertreactions/status"}) {
+		t.Fatalf("got the resources %q", got)
+	}
+	for name, storage := range versions["v1alpha1"] {
+		if storage != versions["v1"][name] {
+			t.Errorf("%s is served from another storage than in v1", name)
+		}
+		if kinds, _, err := registrytest.Scheme.ObjectKinds(storage.New()); err != nil || !registrytest.Scheme.Recognizes(v1alpha1.SchemeGroupVersion.WithKind(kinds[0].Kind)) {
+			t.Errorf("%s: got kinds %v and error %v, want one of v1alpha1", name, kinds, err)
+		}
+	}
+}
+
 // What a client writes by server-side apply has to be told from what the server resets, so whatever can be patched
 // says what it resets.
 func TestWhatIsPatchedSaysWhatItResets(t *testing.T) {
-	for name, storage := range open(t).V1(handler{}) {
-		if !is[rest.Patcher](storage) {
-			continue
-		}
-		strategy, ok := storage.(rest.ResetFieldsStrategy)
-		if !ok || len(strategy.GetResetFields()) == 0 {
-			t.Errorf("%s does not say what it resets", name)
+	for version, storages := range serve(open(t)) {
+		for name, storage := range storages {
+			if !is[rest.Patcher](storage) {
+				continue
+			}
+			strategy, ok := storage.(rest.ResetFieldsStrategy)
+			if !ok || strategy.GetResetFields()[fieldpath.APIVersion(karo.GroupName+"/"+version)].Empty() {
+				t.Errorf("%s of %s does not say what it resets", name, version)
+			}
 		}
 	}
 }
@@ -220,7 +251,7 @@ func TestRecords(t *testing.T) {
 	if records.Executions != stores.Executions.Store || records.Alerts != stores.Alerts || records.Revisions != stores.Revisions {
 		t.Error("Karo writes to other stores than it serves")
 	}
-	served := stores.V1(handler{})
+	served := serve(stores)["v1"]
 	if served["executions/status"] != rest.Storage(stores.Executions.Status) || records.ExecutionStatus != rest.Updater(stores.Executions.Status) {
 		t.Error("Karo writes the status of Executions elsewhere than it serves it")
 	}

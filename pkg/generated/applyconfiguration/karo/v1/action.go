@@ -6,33 +6,50 @@
 package v1
 
 import (
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
 // ActionApplyConfiguration represents a declarative configuration of the Action type for use
 // with apply.
 //
-// Action is one step of a reaction: a container that runs to its end, as a Job.
+// Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its
+// container or, whole, by jobTemplate.
 type ActionApplyConfiguration struct {
 	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters,
 	// digits and dashes. Example: "collect-logs".
 	Name *string `json:"name,omitempty"`
-	// Image is the container image to run. Example: "busybox:1.37".
+	// Image is the container image to run. Required, unless jobTemplate is given. Example: "busybox:1.37".
 	Image *string `json:"image,omitempty"`
-	// Command replaces the entrypoint of the image; it is not run in a shell. Default: the image's own.
+	// ImagePullPolicy is "Always", "Never" or "IfNotPresent". Default: "Always" for an image with the tag "latest" or
+	// none, else "IfNotPresent".
+	ImagePullPolicy *corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+	// Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default:
+	// the image's own. Example: ["kubectl", "delete", "pod"].
 	Command []string `json:"command,omitempty"`
-	// Args are the arguments of the command. Default: the image's own.
+	// Args are the arguments of the command. One that is exactly "$NAME" or "${NAME}", NAME a variable of the action,
+	// is given the value of that variable, as one argument and without a shell. A script behind "sh -c" stays as it is,
+	// for the shell to expand. Put "--" before values that come from the alert, or one like "--all" is taken for an
+	// option. Default: the image's own. Example: ["-n", "shop", "--", "$POD"].
 	Args []string `json:"args,omitempty"`
 	// Env are the environment variables of the container: literal texts, values taken from the alert, or references
-	// that the kubelet resolves.
+	// that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is
+	// split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.
 	Env []EnvVarApplyConfiguration `json:"env,omitempty"`
+	// EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet
+	// resolves them; Karo reads none.
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 	// Resources are the compute resources of the container.
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 	// VolumeMounts mount volumes of the reaction into the container.
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
-	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default:
-	// the namespace's "default".
+	// SecurityContext are the security options of the container.
+	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
+	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the
+	// reaction's serviceAccountName. Example: "pod-restarter".
 	ServiceAccount *string `json:"serviceAccount,omitempty"`
+	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal.
+	ServiceAccountName *string `json:"serviceAccountName,omitempty"`
 	// BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do
 	// harm.
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
@@ -41,6 +58,11 @@ type ActionApplyConfiguration struct {
 	// TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time
 	// starts to count once the end of the Job is stored in its Execution. Default: 3600.
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+	// JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels
+	// and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing,
+	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the
+	// ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.
+	JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 }
 
 // ActionApplyConfiguration constructs a declarative configuration of the Action type for use with
@@ -62,6 +84,14 @@ func (b *ActionApplyConfiguration) WithName(value string) *ActionApplyConfigurat
 // If called multiple times, the Image field is set to the value of the last call.
 func (b *ActionApplyConfiguration) WithImage(value string) *ActionApplyConfiguration {
 	b.Image = &value
+	return b
+}
+
+// WithImagePullPolicy sets the ImagePullPolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ImagePullPolicy field is set to the value of the last call.
+func (b *ActionApplyConfiguration) WithImagePullPolicy(value corev1.PullPolicy) *ActionApplyConfiguration {
+	b.ImagePullPolicy = &value
 	return b
 }
 
@@ -98,6 +128,16 @@ func (b *ActionApplyConfiguration) WithEnv(values ...*EnvVarApplyConfiguration) 
 	return b
 }
 
+// WithEnvFrom adds the given value to the EnvFrom field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the EnvFrom field.
+func (b *ActionApplyConfiguration) WithEnvFrom(values ...corev1.EnvFromSource) *ActionApplyConfiguration {
+	for i := range values {
+		b.EnvFrom = append(b.EnvFrom, values[i])
+	}
+	return b
+}
+
 // WithResources sets the Resources field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Resources field is set to the value of the last call.
@@ -116,11 +156,27 @@ func (b *ActionApplyConfiguration) WithVolumeMounts(values ...corev1.VolumeMount
 	return b
 }
 
+// WithSecurityContext sets the SecurityContext field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SecurityContext field is set to the value of the last call.
+func (b *ActionApplyConfiguration) WithSecurityContext(value corev1.SecurityContext) *ActionApplyConfiguration {
+	b.SecurityContext = &value
+	return b
+}
+
 // WithServiceAccount sets the ServiceAccount field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ServiceAccount field is set to the value of the last call.
 func (b *ActionApplyConfiguration) WithServiceAccount(value string) *ActionApplyConfiguration {
 	b.ServiceAccount = &value
+	return b
+}
+
+// WithServiceAccountName sets the ServiceAccountName field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ServiceAccountName field is set to the value of the last call.
+func (b *ActionApplyConfiguration) WithServiceAccountName(value string) *ActionApplyConfiguration {
+	b.ServiceAccountName = &value
 	return b
 }
 
@@ -145,5 +201,13 @@ func (b *ActionApplyConfiguration) WithActiveDeadlineSeconds(value int64) *Actio
 // If called multiple times, the TTLSecondsAfterFinished field is set to the value of the last call.
 func (b *ActionApplyConfiguration) WithTTLSecondsAfterFinished(value int32) *ActionApplyConfiguration {
 	b.TTLSecondsAfterFinished = &value
+	return b
+}
+
+// WithJobTemplate sets the JobTemplate field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the JobTemplate field is set to the value of the last call.
+func (b *ActionApplyConfiguration) WithJobTemplate(value batchv1.JobTemplateSpec) *ActionApplyConfiguration {
+	b.JobTemplate = &value
 	return b
 }

@@ -22,9 +22,9 @@ type ActionStatusApplyConfiguration struct {
 	JobName *string `json:"jobName,omitempty"`
 	// JobUID is the UID of its Job, once the Job was seen to exist. A Job that is gone after that is not created again.
 	JobUID *types.UID `json:"jobUID,omitempty"`
-	// Phase is Pending, Running, Succeeded or Failed.
+	// Phase is Pending, Running, Succeeded, Failed, Cancelled or, for an action behind one that failed, Skipped.
 	Phase *karov1.Phase `json:"phase,omitempty"`
-	// Reason is a word that says why the action failed or still waits.
+	// Reason is a word that says why the action failed or still waits. Example: "ImagePullBackOff".
 	Reason *string `json:"reason,omitempty"`
 	// Message explains the reason, or holds the last log lines of a container that failed.
 	Message *string `json:"message,omitempty"`

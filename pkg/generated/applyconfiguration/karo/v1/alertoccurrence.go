@@ -18,9 +18,9 @@ import (
 type AlertOccurrenceApplyConfiguration struct {
 	// Name is the label "alertname".
 	Name *string `json:"name,omitempty"`
-	// Status is "firing" or "resolved".
+	// Status is "firing" or "resolved". Default: "firing".
 	Status *karov1.AlertStatus `json:"status,omitempty"`
-	// Labels identify the alert.
+	// Labels identify the alert. At least one is required.
 	Labels map[string]string `json:"labels,omitempty"`
 	// Annotations describe the alert.
 	Annotations map[string]string `json:"annotations,omitempty"`

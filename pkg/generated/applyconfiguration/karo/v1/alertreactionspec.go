@@ -6,7 +6,9 @@
 package v1
 
 import (
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	karov1 "karo.io/karo/pkg/apis/karo/v1"
 )
 
 // AlertReactionSpecApplyConfiguration represents a declarative configuration of the AlertReactionSpec type for use
@@ -22,11 +24,31 @@ type AlertReactionSpecApplyConfiguration struct {
 	// mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must
 	// match the whole value. Without an alertName, at least one of them must not match the empty string.
 	Matchers []MatcherApplyConfiguration `json:"matchers,omitempty"`
-	// Suspend stops the reaction from running anything: an alert that matches is recorded as a skipped Execution. When
-	// the reaction is resumed while an alert still fires, it runs at the next notification of it. Default: false.
+	// When says for which status of an alert the reaction runs: "Firing" once the alert fires, "Resolved" once it is
+	// resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both
+	// listed it takes place only if there was such a run. Default: ["Firing"]. Example: ["Firing", "Resolved"].
+	When []karov1.When `json:"when,omitempty"`
+	// AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction
+	// answers: "Namespace" those whose label "namespace" is the namespace of the reaction, "Cluster" all. The latter
+	// needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts
+	// that are sent to the reaction's own namespace. Default: "Namespace".
+	AlertScope *karov1.AlertScope `json:"alertScope,omitempty"`
+	// Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it
+	// still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which
+	// Alertmanager may send only after its repeat_interval. Default: false.
 	Suspend *bool `json:"suspend,omitempty"`
-	// Actions are the steps of the reaction. Each becomes one Job; all start at once.
+	// Order says when the actions start: "Parallel" all at once, "Sequential" one after the other, each once the one
+	// before it has succeeded; those behind one that fails do not run. Default: "Parallel".
+	Order *karov1.ActionOrder `json:"order,omitempty"`
+	// ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none
+	// themselves. Default: the namespace's "default". Example: "remediation".
+	ServiceAccountName *string `json:"serviceAccountName,omitempty"`
+	// Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless
+	// jobTemplate is given.
 	Actions []ActionApplyConfiguration `json:"actions,omitempty"`
+	// JobTemplate is a whole Job, in the place of actions: the reaction then has the one action "job". See the
+	// jobTemplate of an action for what Karo adds to it.
+	JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 	// Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only
 	// those that the action mounts.
 	Volumes []corev1.Volume `json:"volumes,omitempty"`
@@ -59,11 +81,45 @@ func (b *AlertReactionSpecApplyConfiguration) WithMatchers(values ...*MatcherApp
 	return b
 }
 
+// WithWhen adds the given value to the When field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the When field.
+func (b *AlertReactionSpecApplyConfiguration) WithWhen(values ...karov1.When) *AlertReactionSpecApplyConfiguration {
+	for i := range values {
+		b.When = append(b.When, values[i])
+	}
+	return b
+}
+
+// WithAlertScope sets the AlertScope field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the AlertScope field is set to the value of the last call.
+func (b *AlertReactionSpecApplyConfiguration) WithAlertScope(value karov1.AlertScope) *AlertReactionSpecApplyConfiguration {
+	b.AlertScope = &value
+	return b
+}
+
 // WithSuspend sets the Suspend field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Suspend field is set to the value of the last call.
 func (b *AlertReactionSpecApplyConfiguration) WithSuspend(value bool) *AlertReactionSpecApplyConfiguration {
 	b.Suspend = &value
+	return b
+}
+
+// WithOrder sets the Order field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Order field is set to the value of the last call.
+func (b *AlertReactionSpecApplyConfiguration) WithOrder(value karov1.ActionOrder) *AlertReactionSpecApplyConfiguration {
+	b.Order = &value
+	return b
+}
+
+// WithServiceAccountName sets the ServiceAccountName field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ServiceAccountName field is set to the value of the last call.
+func (b *AlertReactionSpecApplyConfiguration) WithServiceAccountName(value string) *AlertReactionSpecApplyConfiguration {
+	b.ServiceAccountName = &value
 	return b
 }
 
@@ -77,6 +133,14 @@ func (b *AlertReactionSpecApplyConfiguration) WithActions(values ...*ActionApply
 		}
 		b.Actions = append(b.Actions, *values[i])
 	}
+	return b
+}
+
+// WithJobTemplate sets the JobTemplate field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the JobTemplate field is set to the value of the last call.
+func (b *AlertReactionSpecApplyConfiguration) WithJobTemplate(value batchv1.JobTemplateSpec) *AlertReactionSpecApplyConfiguration {
+	b.JobTemplate = &value
 	return b
 }
 

@@ -7,6 +7,7 @@ package v1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applyconfigurationsmetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
 // AlertReactionStatusApplyConfiguration represents a declarative configuration of the AlertReactionStatus type for use
@@ -14,8 +15,23 @@ import (
 //
 // AlertReactionStatus is what Karo observed of a reaction.
 type AlertReactionStatusApplyConfiguration struct {
-	// LastTriggered is when an alert last started a run of the reaction.
+	// LastMatched is when a notification last held an alert that the reaction answers, whether or not it then ran. It
+	// is written rarely, so it may be some minutes behind.
+	LastMatched *metav1.Time `json:"lastMatched,omitempty"`
+	// LastTriggered is when a run of the reaction last started, for an alert or by hand.
 	LastTriggered *metav1.Time `json:"lastTriggered,omitempty"`
+	// TriggerCount is how many runs of the reaction there have been, for alerts and by hand, since it was created. Runs
+	// that were skipped do not count.
+	TriggerCount *int64 `json:"triggerCount,omitempty"`
+	// LastJobsCreated are the Jobs of the latest run.
+	LastJobsCreated []JobReferenceApplyConfiguration `json:"lastJobsCreated,omitempty"`
+	// LastSkipped is when, and why, the reaction last did not run for an alert that it matches.
+	LastSkipped *SkipMemoryApplyConfiguration `json:"lastSkipped,omitempty"`
+	// Conditions are Ready, which says whether the reaction runs when an alert matches, and LastExecutionSucceeded,
+	// which says how the run that ended last has ended.
+	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
+	// Settlement is how Karo keeps triggerCount exact although Executions come and go; it has no meaning for others.
+	Settlement *SettlementApplyConfiguration `json:"settlement,omitempty"`
 }
 
 // AlertReactionStatusApplyConfiguration constructs a declarative configuration of the AlertReactionStatus type for use with
@@ -24,10 +40,68 @@ func AlertReactionStatus() *AlertReactionStatusApplyConfiguration {
 	return &AlertReactionStatusApplyConfiguration{}
 }
 
+// WithLastMatched sets the LastMatched field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastMatched field is set to the value of the last call.
+func (b *AlertReactionStatusApplyConfiguration) WithLastMatched(value metav1.Time) *AlertReactionStatusApplyConfiguration {
+	b.LastMatched = &value
+	return b
+}
+
 // WithLastTriggered sets the LastTriggered field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastTriggered field is set to the value of the last call.
 func (b *AlertReactionStatusApplyConfiguration) WithLastTriggered(value metav1.Time) *AlertReactionStatusApplyConfiguration {
 	b.LastTriggered = &value
+	return b
+}
+
+// WithTriggerCount sets the TriggerCount field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TriggerCount field is set to the value of the last call.
+func (b *AlertReactionStatusApplyConfiguration) WithTriggerCount(value int64) *AlertReactionStatusApplyConfiguration {
+	b.TriggerCount = &value
+	return b
+}
+
+// WithLastJobsCreated adds the given value to the LastJobsCreated field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the LastJobsCreated field.
+func (b *AlertReactionStatusApplyConfiguration) WithLastJobsCreated(values ...*JobReferenceApplyConfiguration) *AlertReactionStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithLastJobsCreated")
+		}
+		b.LastJobsCreated = append(b.LastJobsCreated, *values[i])
+	}
+	return b
+}
+
+// WithLastSkipped sets the LastSkipped field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastSkipped field is set to the value of the last call.
+func (b *AlertReactionStatusApplyConfiguration) WithLastSkipped(value *SkipMemoryApplyConfiguration) *AlertReactionStatusApplyConfiguration {
+	b.LastSkipped = value
+	return b
+}
+
+// WithConditions adds the given value to the Conditions field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Conditions field.
+func (b *AlertReactionStatusApplyConfiguration) WithConditions(values ...*applyconfigurationsmetav1.ConditionApplyConfiguration) *AlertReactionStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithConditions")
+		}
+		b.Conditions = append(b.Conditions, *values[i])
+	}
+	return b
+}
+
+// WithSettlement sets the Settlement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Settlement field is set to the value of the last call.
+func (b *AlertReactionStatusApplyConfiguration) WithSettlement(value *SettlementApplyConfiguration) *AlertReactionStatusApplyConfiguration {
+	b.Settlement = value
 	return b
 }

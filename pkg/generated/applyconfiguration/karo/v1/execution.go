@@ -17,8 +17,10 @@ import (
 // ExecutionApplyConfiguration represents a declarative configuration of the Execution type for use
 // with apply.
 //
-// Execution is one run of a reaction for one occurrence of an alert. Karo creates it before it acknowledges the
-// notification, turns it into Jobs, and keeps how they ended.
+// Execution is one run of a reaction: for one occurrence of an alert, or by hand. Karo creates it before it acknowledges
+// the notification, turns it into Jobs, and keeps how they ended. Who creates one by hand gives spec.reaction.name and
+// spec.alert and nothing else, and needs the right to create the executions of that reaction (the subresource
+// alertreactions/executions) as well.
 type ExecutionApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata.

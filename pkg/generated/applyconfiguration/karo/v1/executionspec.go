@@ -6,6 +6,7 @@
 package v1
 
 import (
+	karov1 "karo.io/karo/pkg/apis/karo/v1"
 	nanotime "karo.io/karo/pkg/apis/nanotime"
 )
 
@@ -18,6 +19,14 @@ type ExecutionSpecApplyConfiguration struct {
 	Reaction *ReactionReferenceApplyConfiguration `json:"reaction,omitempty"`
 	// Alert is the occurrence that triggered the run.
 	Alert *AlertOccurrenceApplyConfiguration `json:"alert,omitempty"`
+	// Trigger says why there is the run: "Notification" for one that an alert triggered, "Manual" for one by hand, which
+	// always runs and is not remembered. Karo sets it.
+	Trigger *karov1.Trigger `json:"trigger,omitempty"`
+	// TriggeredBy is the name of the user who sent the notification, or who asked for the run. Karo sets it.
+	TriggeredBy *string `json:"triggeredBy,omitempty"`
+	// After is the name of the Execution that has to end before this one starts: the reaction's run for the firing
+	// alert, when this one is for the resolved alert. Karo sets it.
+	After *string `json:"after,omitempty"`
 	// Receiver is the name of the Alertmanager receiver that sent the notification.
 	Receiver *string `json:"receiver,omitempty"`
 	// ReceivedAt is when Karo received the notification.
@@ -46,6 +55,30 @@ func (b *ExecutionSpecApplyConfiguration) WithReaction(value *ReactionReferenceA
 // If called multiple times, the Alert field is set to the value of the last call.
 func (b *ExecutionSpecApplyConfiguration) WithAlert(value *AlertOccurrenceApplyConfiguration) *ExecutionSpecApplyConfiguration {
 	b.Alert = value
+	return b
+}
+
+// WithTrigger sets the Trigger field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Trigger field is set to the value of the last call.
+func (b *ExecutionSpecApplyConfiguration) WithTrigger(value karov1.Trigger) *ExecutionSpecApplyConfiguration {
+	b.Trigger = &value
+	return b
+}
+
+// WithTriggeredBy sets the TriggeredBy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TriggeredBy field is set to the value of the last call.
+func (b *ExecutionSpecApplyConfiguration) WithTriggeredBy(value string) *ExecutionSpecApplyConfiguration {
+	b.TriggeredBy = &value
+	return b
+}
+
+// WithAfter sets the After field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the After field is set to the value of the last call.
+func (b *ExecutionSpecApplyConfiguration) WithAfter(value string) *ExecutionSpecApplyConfiguration {
+	b.After = &value
 	return b
 }
 

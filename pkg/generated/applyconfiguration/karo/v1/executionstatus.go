@@ -16,17 +16,19 @@ import (
 //
 // ExecutionStatus is how far a run is and how it ended.
 type ExecutionStatusApplyConfiguration struct {
-	// Phase is Pending, Running, Succeeded, Failed or Skipped.
+	// Phase is Pending, Running, Succeeded, Failed, Cancelled or Skipped.
 	Phase *karov1.Phase `json:"phase,omitempty"`
 	// Reason is a word that says why the Execution is in its phase, when the phase alone does not.
 	Reason *string `json:"reason,omitempty"`
+	// Cancellation is who asked for the Execution to be stopped, and when.
+	Cancellation *CancellationApplyConfiguration `json:"cancellation,omitempty"`
 	// StartTime is when the first Job was created.
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 	// CompletionTime is when the Execution ended.
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 	// Actions are the actions of the reaction, in its order.
 	Actions []ActionStatusApplyConfiguration `json:"actions,omitempty"`
-	// Conditions are Finished and, at its end, Complete or Failed.
+	// Conditions are, at the end, Finished and one of Complete, Failed and Cancelled.
 	Conditions []applyconfigurationsmetav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -49,6 +51,14 @@ func (b *ExecutionStatusApplyConfiguration) WithPhase(value karov1.Phase) *Execu
 // If called multiple times, the Reason field is set to the value of the last call.
 func (b *ExecutionStatusApplyConfiguration) WithReason(value string) *ExecutionStatusApplyConfiguration {
 	b.Reason = &value
+	return b
+}
+
+// WithCancellation sets the Cancellation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Cancellation field is set to the value of the last call.
+func (b *ExecutionStatusApplyConfiguration) WithCancellation(value *CancellationApplyConfiguration) *ExecutionStatusApplyConfiguration {
+	b.Cancellation = value
 	return b
 }
 

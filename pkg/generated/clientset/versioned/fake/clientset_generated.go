@@ -16,6 +16,8 @@ import (
 	clientset "karo.io/karo/pkg/generated/clientset/versioned"
 	karov1 "karo.io/karo/pkg/generated/clientset/versioned/typed/karo/v1"
 	fakekarov1 "karo.io/karo/pkg/generated/clientset/versioned/typed/karo/v1/fake"
+	karov1alpha1 "karo.io/karo/pkg/generated/clientset/versioned/typed/karo/v1alpha1"
+	fakekarov1alpha1 "karo.io/karo/pkg/generated/clientset/versioned/typed/karo/v1alpha1/fake"
 )
 
 // NewSimpleClientset returns a clientset that will respond with the provided objects.
@@ -126,4 +128,9 @@ var (
 // KaroV1 retrieves the KaroV1Client
 func (c *Clientset) KaroV1() karov1.KaroV1Interface {
 	return &fakekarov1.FakeKaroV1{Fake: &c.Fake}
+}
+
+// KaroV1alpha1 retrieves the KaroV1alpha1Client
+func (c *Clientset) KaroV1alpha1() karov1alpha1.KaroV1alpha1Interface {
+	return &fakekarov1alpha1.FakeKaroV1alpha1{Fake: &c.Fake}
 }

@@ -12,6 +12,7 @@ import (
 	serializer "k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	karov1 "karo.io/karo/pkg/apis/karo/v1"
+	karov1alpha1 "karo.io/karo/pkg/apis/karo/v1alpha1"
 )
 
 var Scheme = runtime.NewScheme()
@@ -19,6 +20,7 @@ var Codecs = serializer.NewCodecFactory(Scheme)
 var ParameterCodec = runtime.NewParameterCodec(Scheme)
 var localSchemeBuilder = runtime.SchemeBuilder{
 	karov1.AddToScheme,
+	karov1alpha1.AddToScheme,
 }
 
 // AddToScheme adds all types of this clientset into the given scheme. This allows composition

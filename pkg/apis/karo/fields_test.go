@@ -1,7 +1,7 @@
 // Copyright 2026 The Karo Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package v1_test
+package karo_test
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/karo/install"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
@@ -18,7 +19,7 @@ import (
 func TestFieldLabelConversion(t *testing.T) {
 	scheme := runtime.NewScheme()
 	install.Install(scheme)
-	for kind, selectable := range v1.SelectableFields {
+	for kind, selectable := range karo.SelectableFields {
 		t.Run(kind, func(t *testing.T) {
 			gvk := v1.SchemeGroupVersion.WithKind(kind)
 			allowed := append([]string{"metadata.name", "metadata.namespace"}, selectable...)
@@ -53,11 +54,11 @@ func TestEveryListedKindSaysItsFields(t *testing.T) {
 		t.Fatal("no kind can be listed")
 	}
 	for _, kind := range listed {
-		if _, ok := v1.SelectableFields[kind]; !ok {
+		if _, ok := karo.SelectableFields[kind]; !ok {
 			t.Errorf("SelectableFields lacks %s", kind)
 		}
 	}
-	for kind := range v1.SelectableFields {
+	for kind := range karo.SelectableFields {
 		if !slices.Contains(listed, kind) {
 			t.Errorf("SelectableFields names %s, which cannot be listed", kind)
 		}

@@ -1,13 +1,14 @@
 // Copyright 2026 The Karo Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package v1
+package karo
 
 import (
 	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // The fields, beside metadata.name and metadata.namespace, that a field selector may name.
@@ -34,18 +35,17 @@ var SelectableFields = map[string][]string{
 	"ReactionRevision": nil,
 }
 
-func addFieldLabelConversions(scheme *runtime.Scheme) error {
-	for kind, selectable := range SelectableFields {
-		allowed := append([]string{"metadata.name", "metadata.namespace"}, selectable...)
-		err := scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind(kind), func(label, value string) (string, string, error) {
-			if !slices.Contains(allowed, label) {
-				return "", "", fmt.Errorf("field label %q not supported for %s; supported: %q", label, kind, allowed)
-			}
-			return label, value, nil
-		})
-		if err != nil {
-			return fmt.Errorf("registering field labels of %s: %w", kind, err)
+// AddFieldLabelConversions lets field selectors of a kind, in one version, name SelectableFields.
+func AddFieldLabelConversions(scheme *runtime.Scheme, gvk schema.GroupVersionKind) error {
+	allowed := append([]string{"metadata.name", "metadata.namespace"}, SelectableFields[gvk.Kind]...)
+	err := scheme.AddFieldLabelConversionFunc(gvk, func(label, value string) (string, string, error) {
+		if !slices.Contains(allowed, label) {
+			return "", "", fmt.Errorf("field label %q not supported for %s; supported: %q", label, gvk.Kind, allowed)
 		}
+		return label, value, nil
+	})
+	if err != nil {
+		return fmt.Errorf("registering field labels of %s: %w", gvk.Kind, err)
 	}
 	return nil
 }

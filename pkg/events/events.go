@@ -1,0 +1,84 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package events tells users, in Events of the cluster, what Karo did and why. What it says of alerts is escaped: their
+// text is data from outside, and Events are read in terminals.
+package events
+
+import (
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+
+	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+)
+
+const (
+	// burst is how many Events of one type, about one kind of object in one namespace, may come at once; a storm of
+	// alerts must not become one of Events.
+	burst = 100
+	// perSecond is how many more may come each second after that.
+	perSecond = 1
+	// maxQuoted bounds a text of an alert in an Event.
+	maxQuoted = 100
+)
+
+// Recorder records Events.
+type Recorder struct {
+	broadcaster record.EventBroadcaster
+	recorder    record.EventRecorder
+}
+
+// NewRecorder returns a Recorder that writes to a cluster until it is shut down.
+func NewRecorder(client kubernetes.Interface) *Recorder {
+	broadcaster := record.NewBroadcaster(record.WithCorrelatorOptions(record.CorrelatorOptions{
+		BurstSize: burst,
+		QPS:       perSecond,
+		SpamKeyFunc: func(e *corev1.Event) string {
+			return e.InvolvedObject.Namespace + "/" + e.InvolvedObject.Kind + "/" + e.Type
+		},
+	}))
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
+	return &Recorder{
+		broadcaster: broadcaster,
+		recorder:    broadcaster.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: "karo"}),
+	}
+}
+
+// Shutdown stops recording.
+func (r *Recorder) Shutdown() { r.broadcaster.Shutdown() }
+
+// Reaction records an Event about a reaction. The type is Normal or Warning.
+func (r *Recorder) Reaction(reaction *karo.AlertReaction, eventType, reason, format string, args ...any) {
+	r.recorder.Eventf(&corev1.ObjectReference{
+		APIVersion: v1.SchemeGroupVersion.String(), Kind: "AlertReaction",
+		Namespace: reaction.Namespace, Name: reaction.Name, UID: reaction.UID,
+	}, eventType, reason, format, args...)
+}
+
+// Execution records an Event about an Execution, and the same about its reaction.
+func (r *Recorder) Execution(e *karo.Execution, eventType, reason, format string, args ...any) {
+	r.recorder.Eventf(&corev1.ObjectReference{
+		APIVersion: v1.SchemeGroupVersion.String(), Kind: "Execution",
+		Namespace: e.Namespace, Name: e.Name, UID: e.UID,
+	}, eventType, reason, format, args...)
+	r.recorder.Eventf(&corev1.ObjectReference{
+		APIVersion: v1.SchemeGroupVersion.String(), Kind: "AlertReaction",
+		Namespace: e.Namespace, Name: e.Spec.Reaction.Name, UID: e.Spec.Reaction.UID,
+	}, eventType, reason, "Execution "+e.Name+": "+format, args...)
+}
+
+// Quote returns a text from outside in quotes, on one line, without anything that a terminal would act on, and not too
+// long.
+func Quote(text string) string {
+	if len(text) > maxQuoted {
+		text = strings.ToValidUTF8(text[:maxQuoted], "") + "…"
+	}
+	return strconv.Quote(text)
+}

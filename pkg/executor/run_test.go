@@ -1,0 +1,497 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	batchlisters "k8s.io/client-go/listers/batch/v1"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+
+	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/names"
+)
+
+// fakeRun is one replica's executor over a fake cluster and a fake store. A test decides when the caches see what.
+type fakeRun struct {
+	*term
+	t          *testing.T
+	client     *fake.Clientset
+	stored     map[string]*karo.Execution
+	revision   *karo.ReactionRevision // nil: it is gone.
+	jobIndexer cache.Indexer
+	refuse     error // What the cluster says to every new Job.
+	events     []string
+}
+
+func (f *fakeRun) GetExecution(_ context.Context, _, name string) (*karo.Execution, error) {
+	if e := f.stored[name]; e != nil {
+		return e.DeepCopy(), nil
+	}
+	return nil, apierrors.NewNotFound(karo.Resource("executions"), name)
+}
+
+func (f *fakeRun) UpdateExecutionStatus(_ context.Context, e *karo.Execution) error {
+	f.stored[e.Name] = e.DeepCopy()
+	return nil
+}
+
+func (f *fakeRun) GetRevision(_ context.Context, _, name string) (*karo.ReactionRevision, error) {
+	if f.revision == nil {
+		return nil, apierrors.NewNotFound(karo.Resource("reactionrevisions"), name)
+	}
+	return f.revision, nil
+}
+
+func (f *fakeRun) Execution(_ *karo.Execution, eventType, reason, format string, args ...any) {
+	f.events = append(f.events, eventType+" "+reason+" "+fmt.Sprintf(format, args...))
+}
+
+// newRun returns an executor for one Execution "e" of actions a, b, c… in an order.
+func newRun(t *testing.T, order karo.ActionOrder, actions ...string) *fakeRun {
+	t.Helper()
+	f := &fakeRun{
+		t: t, client: fake.NewClientset(), stored: map[string]*karo.Execution{},
+		revision:   &karo.ReactionRevision{Spec: karo.AlertReactionSpec{Order: order}},
+		jobIndexer: cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
+	}
+	for _, name := range actions {
+		f.revision.Spec.Actions = append(f.revision.Spec.Actions, karo.Action{Name: name, Image: "i", TTLSecondsAfterFinished: new(int32(5))})
+	}
+	f.stored["e"] = run("e", nil)
+	created := 0
+	f.client.PrependReactor("create", "jobs", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if f.refuse != nil {
+			return true, nil, f.refuse
+		}
+		created++
+		job := action.(clienttesting.CreateAction).GetObject().(*batchv1.Job)
+		job.UID, job.CreationTimestamp = types.UID(fmt.Sprintf("uid-%d", created)), *at(int64(created))
+		return false, nil, nil
+	})
+	executions := cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.Execution{}, 0, ExecutionIndexers())
+	f.term = &term{
+		Executor: New(executions, f, f.client, f, 1),
+		accounts: accounts{client: f.client}, jobs: batchlisters.NewJobLister(f.jobIndexer),
+		pods:  cache.NewIndexer(cache.MetaNamespaceKeyFunc, podIndexers()),
+		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
+	}
+	t.Cleanup(f.queue.ShutDown)
+	return f
+}
+
+func run(name string, change func(*karo.Execution)) *karo.Execution {
+	e := &karo.Execution{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-of-" + name)},
+		Spec: karo.ExecutionSpec{
+			Reaction: karo.ReactionReference{Name: "r", Revision: "r-1"},
+			Alert:    karo.AlertOccurrence{Name: "A", Status: karo.AlertFiring, Labels: map[string]string{"alertname": "A"}},
+		},
+		Status: karo.ExecutionStatus{Phase: pending},
+	}
+	if change != nil {
+		change(e)
+	}
+	return e
+}
+
+// see brings the caches up to what is stored.
+func (f *fakeRun) see() {
+	f.t.Helper()
+	for _, e := range f.stored {
+		if err := f.executions.GetIndexer().Update(e.DeepCopy()); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	list, err := f.client.BatchV1().Jobs("ns").List(f.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var jobs []any
+	for i := range list.Items {
+		jobs = append(jobs, &list.Items[i])
+	}
+	if err := f.jobIndexer.Replace(jobs, ""); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// step brings the Execution e a step further, once the caches are up to date.
+func (f *fakeRun) step() error {
+	f.t.Helper()
+	f.see()
+	return f.sync(f.t.Context(), types.NamespacedName{Namespace: "ns", Name: "e"})
+}
+
+// job returns the Job of an action, or nil.
+func (f *fakeRun) job(action string) *batchv1.Job {
+	f.t.Helper()
+	job, err := f.client.BatchV1().Jobs("ns").Get(f.t.Context(), names.Job(f.stored["e"], action), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return job
+}
+
+// end has the Job of an action end.
+func (f *fakeRun) end(action string, condition batchv1.JobConditionType) {
+	f.t.Helper()
+	job := f.job(action)
+	job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: condition, Status: corev1.ConditionTrue, Reason: "Why", LastTransitionTime: *at(100)})
+	if _, err := f.client.BatchV1().Jobs("ns").UpdateStatus(f.t.Context(), job, metav1.UpdateOptions{}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// expect steps, and compares the phase of the Execution and those of its actions.
+func (f *fakeRun) expect(when string, phase karo.Phase, actions ...karo.Phase) {
+	f.t.Helper()
+	if err := f.step(); err != nil && !errors.Is(err, errWaiting) {
+		f.t.Fatalf("%s: %v", when, err)
+	}
+	var got []karo.Phase
+	for _, action := range f.stored["e"].Status.Actions {
+		got = append(got, action.Phase)
+	}
+	if f.stored["e"].Status.Phase != phase || !slices.Equal(got, actions) {
+		f.t.Fatalf("%s: got %s of %v, want %s of %v", when, f.stored["e"].Status.Phase, got, phase, actions)
+	}
+}
+
+func TestParallel(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a", "b")
+	f.expect("first", running, running, running)
+	f.end("b", batchv1.JobFailed)
+	f.expect("b has failed", running, running, failed)
+	f.end("a", batchv1.JobComplete)
+	f.expect("a has completed", failed, succeeded, failed)
+	// The Jobs may go only once their end is stored.
+	for _, action := range []string{"a", "b"} {
+		if ttl := f.job(action).Spec.TTLSecondsAfterFinished; action == "a" && ttl != nil {
+			t.Errorf("action %s has the time to live %d before its end was seen to be stored", action, *ttl)
+		}
+	}
+	f.expect("nothing is left", failed, succeeded, failed)
+	for _, action := range []string{"a", "b"} {
+		if ttl := f.job(action).Spec.TTLSecondsAfterFinished; ttl == nil || *ttl != 5 {
+			t.Errorf("action %s has the time to live %v, want 5", action, ttl)
+		}
+	}
+	if want := []string{`Normal Started Runs for the alert "A", firing`, "Warning Failed failed actions: b; b: Why"}; !slices.Equal(f.events, want) {
+		t.Errorf("got events %q, want %q", f.events, want)
+	}
+}
+
+func TestSequential(t *testing.T) {
+	f := newRun(t, karo.OrderSequential, "a", "b", "c")
+	f.expect("first", running, running, pending, pending)
+	f.expect("nothing has ended", running, running, pending, pending)
+	f.end("a", batchv1.JobComplete)
+	f.expect("a has completed", running, succeeded, pending, pending)
+	f.expect("b is next", running, succeeded, running, pending)
+	if f.job("c") != nil {
+		t.Fatal("c has begun")
+	}
+	f.end("b", batchv1.JobFailed)
+	f.expect("b has failed", running, succeeded, failed, pending)
+	f.expect("c is not reached", failed, succeeded, failed, skipped)
+	if last := f.stored["e"].Status.Actions[2]; last.Reason != "PreviousActionFailed" || last.Message != "action b did not succeed" || last.CompletionTime == nil {
+		t.Errorf("got %+v", last)
+	}
+	if f.job("c") != nil {
+		t.Error("c has run all the same")
+	}
+}
+
+func TestSequentialToTheEnd(t *testing.T) {
+	f := newRun(t, karo.OrderSequential, "a", "b")
+	for _, action := range []string{"a", "b"} {
+		for f.job(action) == nil {
+			if err := f.step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.end(action, batchv1.JobComplete)
+	}
+	f.expect("both have completed", succeeded, succeeded, succeeded)
+}
+
+// stop is what the subresource cancel does.
+func (f *fakeRun) stop() {
+	e := f.stored["e"].DeepCopy()
+	e.Status.Cancellation = &karo.Cancellation{User: "alice", Time: metav1.Now()}
+	f.stored["e"] = e
+}
+
+// suspended does what the Job controller does about the Job of an action that is suspended: it stops the pods.
+func (f *fakeRun) suspended(action string) {
+	f.t.Helper()
+	job := f.job(action)
+	if job.Spec.Suspend == nil || !*job.Spec.Suspend {
+		f.t.Fatalf("the Job of %s is not suspended", action)
+	}
+	f.end(action, batchv1.JobSuspended)
+}
+
+func TestCancel(t *testing.T) {
+	f := newRun(t, karo.OrderSequential, "a", "b", "c")
+	f.expect("first", running, running, pending, pending)
+	f.end("a", batchv1.JobComplete)
+	f.expect("a has completed", running, succeeded, pending, pending)
+	f.expect("b runs", running, succeeded, running, pending)
+	f.stop()
+	f.expect("b is suspended", running, succeeded, running, cancelled)
+	f.expect("its pods still run", running, succeeded, running, cancelled)
+	if f.job("b") == nil {
+		t.Fatal("the Job is gone before its pods are stopped")
+	}
+	f.suspended("b")
+	f.expect("b is deleted", running, succeeded, running, cancelled)
+	f.expect("b is gone", cancelled, succeeded, cancelled, cancelled)
+	if f.job("a") == nil || f.job("b") != nil || f.job("c") != nil {
+		t.Error("the Job of a has ended and stays, that of b goes, and that of c never was")
+	}
+	if last := f.events[len(f.events)-1]; last != `Normal Cancelled Stopped on request of "alice"` {
+		t.Errorf("got the event %q", last)
+	}
+}
+
+// What ends by itself before it is stopped has ended that way.
+func TestCancelOfWhatHasEnded(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a", "b")
+	f.expect("first", running, running, running)
+	f.end("a", batchv1.JobComplete)
+	f.end("b", batchv1.JobFailed)
+	f.stop()
+	f.expect("both have ended", failed, succeeded, failed)
+}
+
+// Between a Job and the status that names it the process may have been killed.
+func TestCancelFindsJobsThatNoStatusNames(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a", "b")
+	f.expect("first", running, running, running)
+	f.stored["e"] = run("e", nil)
+	f.stop()
+	f.expect("they are found", running, running, running)
+	f.suspended("a")
+	f.suspended("b")
+	f.expect("they are deleted", running, running, running)
+	f.expect("they are gone", cancelled, cancelled, cancelled)
+}
+
+func TestCancelBeforeAnythingRan(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a", "b")
+	f.stop()
+	f.expect("there is nothing to stop", cancelled, cancelled, cancelled)
+	f = newRun(t, karo.OrderParallel, "a")
+	f.revision = nil
+	f.stop()
+	f.expect("nor anything to run", cancelled)
+}
+
+// Whoever may write a status must not have a Job of somebody else deleted by it.
+func TestCancelTouchesNoJobOfOthers(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	foreign := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "foreign"}}
+	taken := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: names.Job(f.stored["e"], "a")}}
+	for _, job := range []*batchv1.Job{foreign, taken} {
+		if _, err := f.client.BatchV1().Jobs("ns").Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forged := f.stored["e"]
+	forged.Status.Phase = running
+	forged.Status.Actions = []karo.ActionStatus{{Name: "a", Phase: running, JobName: "foreign", JobUID: "uid-1"}}
+	f.stop()
+	f.expect("nothing is theirs", cancelled, cancelled)
+	list, err := f.client.BatchV1().Jobs("ns").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 2 {
+		t.Errorf("got %d Jobs and error %v, want both left alone", len(list.Items), err)
+	}
+}
+
+func TestJobsThatAreNotTaken(t *testing.T) {
+	ofJobs := batchv1.Resource("jobs")
+	for name, tc := range map[string]struct {
+		refuse        error
+		phase         karo.Phase
+		reason        string
+		waits, change bool
+	}{
+		"quota":   {refuse: apierrors.NewForbidden(ofJobs, "j", errors.New("exceeded quota: q")), phase: pending, reason: "JobNotCreated", waits: true},
+		"refused": {refuse: apierrors.NewBadRequest("no"), phase: failed, reason: "JobRefused"},
+		"away":    {refuse: errors.New("connection refused"), phase: pending, reason: "JobNotCreated", waits: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newRun(t, karo.OrderParallel, "a")
+			f.refuse = tc.refuse
+			err := f.step()
+			status := f.stored["e"].Status
+			if status.Phase != tc.phase || status.Actions[0].Reason != tc.reason || errors.Is(err, errWaiting) != tc.waits {
+				t.Fatalf("got %+v and error %v", status, err)
+			}
+			if !tc.waits {
+				return
+			}
+			// The next refusal in other words is not written, and no event tells of it again.
+			before, told := f.stored["e"], len(f.events)
+			f.refuse = errors.New("connection refused, for the second time")
+			if err := f.step(); !errors.Is(err, errWaiting) || f.stored["e"] != before || len(f.events) != told {
+				t.Errorf("it was written again: %+v, %q and error %v", f.stored["e"].Status, f.events, err)
+			}
+			// After an hour of trying it is too late.
+			began, _ := f.waiting.Load(before.UID)
+			began.(*sync.Map).Store("a", time.Now().Add(-giveUp-time.Second))
+			f.expect("an hour later", failed, failed)
+		})
+	}
+}
+
+func TestServiceAccountThatDoesNotExist(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.revision.Spec.Actions[0].ServiceAccount = "remediation"
+	f.expect("without it", pending, pending)
+	if got := f.stored["e"].Status.Actions[0]; got.Reason != "ServiceAccountNotFound" || f.job("a") != nil {
+		t.Errorf("got %+v and the Job %v, want it to wait", got, f.job("a"))
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "remediation"}}
+	if _, err := f.client.CoreV1().ServiceAccounts("ns").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.expect("with it", running, running)
+}
+
+// A Job that has run and gone is never created again, whatever the cache says.
+func TestAJobThatIsGoneStaysGone(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.see()
+	behind := f.stored["e"].DeepCopy()
+	f.expect("first", running, running)
+	if err := f.client.BatchV1().Jobs("ns").Delete(t.Context(), f.job("a").Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.executions.GetIndexer().Update(behind); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.sync(t.Context(), types.NamespacedName{Namespace: "ns", Name: "e"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.stored["e"].Status; got.Phase != failed || got.Actions[0].Reason != "JobGone" || f.job("a") != nil {
+		t.Errorf("got %+v and the Job %v", got, f.job("a"))
+	}
+}
+
+func TestRevisionGone(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.revision = nil
+	f.expect("there is nothing to run", failed)
+	if got := f.stored["e"].Status.Reason; got != "RevisionGone" {
+		t.Errorf("got the reason %q", got)
+	}
+}
+
+// A run for the resolved alert begins once the one for the firing alert has ended, or is gone.
+func TestAfter(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.stored["e"].Spec.After = "before"
+	f.stored["before"] = run("before", func(e *karo.Execution) { e.Status.Phase = running })
+	f.expect("it waits", pending)
+	if got := f.stored["e"].Status.Reason; got != "WaitingForFiring" {
+		t.Errorf("got the reason %q", got)
+	}
+	waiting := f.stored["e"]
+	f.expect("it still waits", pending)
+	if f.stored["e"] != waiting {
+		t.Error("it was written again")
+	}
+	queued := func(step string, want ...string) {
+		t.Helper()
+		got := map[string]bool{}
+		for f.queue.Len() > 0 {
+			key, _ := f.queue.Get()
+			got[key.Name] = true
+			f.queue.Done(key)
+		}
+		if got := slices.Sorted(maps.Keys(got)); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q to be looked at, want %q", step, got, want)
+		}
+	}
+	f.executionChanged(f.stored["before"])
+	queued("it still runs", "before")
+	// One that has ended, or is gone, tells whoever waits for it.
+	f.executionGone(cache.DeletedFinalStateUnknown{Obj: f.stored["before"]})
+	queued("it is gone", "e")
+	f.stored["before"].Status.Phase = failed
+	f.executionChanged(f.stored["before"])
+	queued("it has ended", "before", "e")
+	f.expect("whatever the end", running, running)
+	if got := f.stored["e"].Status.Reason; got != "" {
+		t.Errorf("got the reason %q of what runs", got)
+	}
+
+	f = newRun(t, karo.OrderParallel, "a")
+	f.stored["e"].Spec.After = "gone"
+	f.expect("nothing to wait for", running, running)
+
+	// One that is cancelled while it waits is over.
+	f = newRun(t, karo.OrderParallel, "a")
+	f.stored["e"].Spec.After = "before"
+	f.stored["before"] = run("before", nil)
+	f.expect("it waits", pending)
+	f.stop()
+	f.expect("it is cancelled", cancelled, cancelled)
+}
+
+func TestRunOfTheLastPod(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.expect("first", running, running)
+	job := f.job("a")
+	owner := []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))}
+	for i, status := range []corev1.PodStatus{
+		{ContainerStatuses: []corev1.ContainerStatus{exited(1, "the first try")}},
+		{ContainerStatuses: []corev1.ContainerStatus{waits("ImagePullBackOff", "back-off")}},
+	} {
+		pod := pod(status)
+		pod.Namespace, pod.Name, pod.OwnerReferences, pod.CreationTimestamp = "ns", fmt.Sprintf("p%d", i), owner, *at(int64(i))
+		if err := f.pods.Add(pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.expect("the second try waits", running, running)
+	got := f.stored["e"].Status.Actions[0]
+	if diff := cmp.Diff([]string{"ImagePullBackOff", "back-off"}, []string{got.Reason, got.Message}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	last := pod(corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{exited(7, "the last lines")}})
+	last.Namespace, last.Name, last.OwnerReferences, last.CreationTimestamp = "ns", "p2", owner, *at(2)
+	if err := f.pods.Add(last); err != nil {
+		t.Fatal(err)
+	}
+	f.end("a", batchv1.JobFailed)
+	f.expect("it has failed", failed, failed)
+	got = f.stored["e"].Status.Actions[0]
+	if got.Reason != "Why" || got.Message != "the last lines" || got.ExitCode == nil || *got.ExitCode != 7 || !got.CompletionTime.Equal(at(100)) {
+		t.Errorf("got %+v", got)
+	}
+}

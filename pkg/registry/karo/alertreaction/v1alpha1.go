@@ -1,0 +1,159 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package alertreaction
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/warning"
+
+	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/karo/v1alpha1"
+)
+
+// isV1alpha1 reports whether a request speaks v1alpha1.
+func isV1alpha1(ctx context.Context) bool {
+	info, ok := genericapirequest.RequestInfoFrom(ctx)
+	return ok && info.APIVersion == v1alpha1.SchemeGroupVersion.Version
+}
+
+// isUpdate reports whether a request replaces a whole object, so that what it lacks may be what its sender does not
+// know. A patch names what it removes, but of actions, whose list is replaced as a whole.
+func isUpdate(ctx context.Context) bool {
+	info, ok := genericapirequest.RequestInfoFrom(ctx)
+	return ok && info.Verb == "update"
+}
+
+// setDefaults fills in what a reaction that was written in v1alpha1, which has no defaults of its own, lacks.
+func setDefaults(reaction *karo.AlertReaction) {
+	var versioned v1.AlertReaction
+	if err := v1.Convert_karo_AlertReaction_To_v1_AlertReaction(reaction, &versioned, nil); err != nil {
+		utilruntime.HandleError(fmt.Errorf("defaults of reaction %s/%s: %w", reaction.Namespace, reaction.Name, err))
+		return
+	}
+	v1.SetObjectDefaults_AlertReaction(&versioned)
+	if err := v1.Convert_v1_AlertReaction_To_karo_AlertReaction(&versioned, reaction, nil); err != nil {
+		utilruntime.HandleError(fmt.Errorf("defaults of reaction %s/%s: %w", reaction.Namespace, reaction.Name, err))
+	}
+}
+
+// nameUniquely gives actions of the same name a number. The operator that v1alpha1 comes from ran them all.
+func nameUniquely(ctx context.Context, actions []karo.Action) {
+	taken := map[string]bool{}
+	for i := range actions {
+		taken[actions[i].Name] = true
+	}
+	seen := map[string]bool{}
+	for i := range actions {
+		given := actions[i].Name
+		for n := 2; seen[actions[i].Name]; n++ {
+			if name := given + "-" + strconv.Itoa(n); !taken[name] {
+				actions[i].Name = name
+			}
+		}
+		if name := actions[i].Name; name != given {
+			warning.AddWarning(ctx, "", fmt.Sprintf("spec.actions[%d].name: another action has the name %q; this one is called %q", i, given, name))
+			taken[name] = true
+		}
+		seen[actions[i].Name] = true
+	}
+}
+
+// keepStored keeps, of what is stored, what an update in v1alpha1 does not say. A client that was made for the operator
+// before this server does not know these fields, and would otherwise remove them by every update.
+func keepStored(spec, stored *karo.AlertReactionSpec) {
+	keep(&spec.When, stored.When)
+	keep(&spec.AlertScope, stored.AlertScope)
+	keep(&spec.Suspend, stored.Suspend)
+	keep(&spec.Order, stored.Order)
+	keep(&spec.ServiceAccountName, stored.ServiceAccountName)
+	if len(spec.Actions) == 0 {
+		keep(&spec.JobTemplate, stored.JobTemplate)
+	}
+	for i := range spec.Volumes {
+		if s := find(stored.Volumes, func(s *corev1.Volume) bool { return s.Name == spec.Volumes[i].Name }); s != nil {
+			keepStoredOfVolume(&spec.Volumes[i], s)
+		}
+	}
+}
+
+// keepStoredOfActions does the same for the actions, which are told apart by their names.
+func keepStoredOfActions(actions, stored []karo.Action) {
+	for i := range actions {
+		if s := find(stored, func(s *karo.Action) bool { return s.Name == actions[i].Name }); s != nil {
+			keepStoredOfAction(&actions[i], s)
+		}
+	}
+}
+
+func keepStoredOfVolume(volume, stored *corev1.Volume) {
+	keep(&volume.VolumeSource, stored.VolumeSource)
+	if volume.ConfigMap != nil && stored.ConfigMap != nil && volume.ConfigMap.Name == stored.ConfigMap.Name {
+		keep(&volume.ConfigMap.Items, stored.ConfigMap.Items)
+	}
+	if volume.Secret != nil && stored.Secret != nil && volume.Secret.SecretName == stored.Secret.SecretName {
+		keep(&volume.Secret.Items, stored.Secret.Items)
+	}
+}
+
+func keepStoredOfAction(action, stored *karo.Action) {
+	if action.Image == "" && stored.JobTemplate != nil {
+		keep(&action.JobTemplate, stored.JobTemplate)
+		return
+	}
+	keep(&action.ImagePullPolicy, stored.ImagePullPolicy)
+	keep(&action.EnvFrom, stored.EnvFrom)
+	keep(&action.Resources.Claims, stored.Resources.Claims)
+	keep(&action.SecurityContext, stored.SecurityContext)
+	if action.ServiceAccount == stored.ServiceAccount {
+		keep(&action.ServiceAccountName, stored.ServiceAccountName)
+	}
+	keep(&action.BackoffLimit, stored.BackoffLimit)
+	keep(&action.ActiveDeadlineSeconds, stored.ActiveDeadlineSeconds)
+	keep(&action.TTLSecondsAfterFinished, stored.TTLSecondsAfterFinished)
+	for i := range action.VolumeMounts {
+		mount := &action.VolumeMounts[i]
+		if s := find(stored.VolumeMounts, func(s *corev1.VolumeMount) bool { return s.MountPath == mount.MountPath }); s != nil {
+			keep(&mount.SubPathExpr, s.SubPathExpr)
+			keep(&mount.MountPropagation, s.MountPropagation)
+			keep(&mount.RecursiveReadOnly, s.RecursiveReadOnly)
+		}
+	}
+	for i := range action.Env {
+		v := &action.Env[i]
+		s := find(stored.Env, func(s *karo.EnvVar) bool { return s.Name == v.Name })
+		if s == nil || v.ValueFrom == nil || v.Literal != "" {
+			continue
+		}
+		switch ref := v.ValueFrom.AlertRef; {
+		case ref != nil && ref.FieldPath == s.Expression && s.Expression != "":
+			v.Expression, v.ValueFrom = s.Expression, nil
+		case *v.ValueFrom == karo.EnvVarSource{} && s.ValueFrom != nil:
+			v.ValueFrom = s.ValueFrom
+		}
+	}
+}
+
+// keep sets a field that is not given to what is stored.
+func keep[T any](given *T, stored T) {
+	if reflect.ValueOf(given).Elem().IsZero() {
+		*given = stored
+	}
+}
+
+func find[T any](items []T, is func(*T) bool) *T {
+	for i := range items {
+		if is(&items[i]) {
+			return &items[i]
+		}
+	}
+	return nil
+}

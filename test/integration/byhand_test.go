@@ -1,0 +1,223 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/generated/clientset/versioned"
+)
+
+// runByHand posts an alert to the subresource executions of a reaction.
+func runByHand(ctx context.Context, c *versioned.Clientset, namespace, reaction, body string) (*v1.Execution, error) {
+	e := &v1.Execution{}
+	err := c.KaroV1().RESTClient().Post().Namespace(namespace).Resource("alertreactions").Name(reaction).SubResource("executions").
+		Body([]byte(body)).SetHeader("Content-Type", "application/json").Do(ctx).Into(e)
+	return e, err
+}
+
+// Somebody on call may run exactly one reaction, without any right to Jobs.
+func TestRunnerByName(t *testing.T) {
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "mine", "A", "busybox")
+	newReaction(t, namespace, "other", "A", "busybox")
+	grant(t, namespace, "oncall", "get,create alertreactions.karo.io/executions mine")
+	oncall := as(t, "oncall")
+
+	var e *v1.Execution
+	eventually(t, "the right to be known", func(ctx context.Context) error {
+		var err error
+		e, err = runByHand(ctx, oncall, namespace, "mine", `{"labels":{"pod":"web-1"},"annotations":{"summary":"by hand"}}`)
+		return err
+	})
+	if !strings.HasPrefix(e.Name, "mine-") || e.Spec.Trigger != v1.TriggerManual || e.Spec.TriggeredBy != "oncall" || e.Spec.Reaction.UID == "" ||
+		e.Spec.Alert.Status != v1.AlertFiring || e.Spec.Alert.Labels["alertname"] != "A" || e.Spec.Alert.Labels["pod"] != "web-1" || e.Spec.Alert.Name != "A" {
+		t.Errorf("%s: %+v", e.Name, e.Spec)
+	}
+	waitPhase(t, namespace, e.Name, v1.PhaseSucceeded)
+	list := &v1.ExecutionList{}
+	if err := oncall.KaroV1().RESTClient().Get().Namespace(namespace).Resource("alertreactions").Name("mine").SubResource("executions").Do(t.Context()).Into(list); err != nil {
+		t.Fatalf("listing: %v", err)
+	}
+	if len(list.Items) != 1 || list.Items[0].Name != e.Name {
+		t.Errorf("the runs of the reaction are %v", list.Items)
+	}
+	for what, try := range map[string]func() error{
+		"the other reaction": func() error { _, err := runByHand(t.Context(), oncall, namespace, "other", "{}"); return err },
+		"reading executions": func() error {
+			_, err := oncall.KaroV1().Executions(namespace).Get(t.Context(), e.Name, metav1.GetOptions{})
+			return err
+		},
+		"creating an execution": func() error {
+			_, err := oncall.KaroV1().Executions(namespace).Create(t.Context(), byHand("mine"), metav1.CreateOptions{})
+			return err
+		},
+		"cancelling": func() error {
+			return oncall.KaroV1().RESTClient().Post().Namespace(namespace).Resource("executions").Name(e.Name).SubResource("cancel").Body([]byte("{}")).Do(t.Context()).Error()
+		},
+	} {
+		if err := try(); !apierrors.IsForbidden(err) {
+			t.Errorf("%s: %v, want it forbidden", what, err)
+		}
+	}
+	admin := as(t, "admin", "system:masters")
+	if _, err := runByHand(t.Context(), admin, namespace, "nobody", "{}"); !apierrors.IsNotFound(err) {
+		t.Errorf("a reaction that there is not: %v", err)
+	}
+	if _, err := runByHand(t.Context(), admin, namespace, "mine", `{"labels":{"a":1}}`); !apierrors.IsBadRequest(err) {
+		t.Errorf("a label that is no text: %v", err)
+	}
+}
+
+func byHand(reaction string) *v1.Execution {
+	return &v1.Execution{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "drill-"},
+		Spec: v1.ExecutionSpec{
+			Reaction: v1.ReactionReference{Name: reaction},
+			Alert:    v1.AlertOccurrence{Labels: map[string]string{"alertname": "Drill", "instance": "db-1"}},
+		},
+	}
+}
+
+// An Execution that somebody creates runs, however often and whether or not an alert did, and is not remembered.
+func TestExecutionsByHand(t *testing.T) {
+	namespace := newNamespace(t)
+	reaction := newReaction(t, namespace, "r", "A", "busybox")
+	kubectl(t, "", "patch", "alertreaction", "r", "-n", namespace, "--type=merge", "-p", `{"spec":{"suspend":true}}`)
+	manifest := `
+apiVersion: karo.io/v1
+kind: Execution
+metadata:
+  generateName: drill-
+spec:
+  reaction: {name: r}
+  alert:
+    labels: {alertname: A, instance: db-1}
+    annotations: {summary: a drill}
+`
+	for range 3 {
+		expect(t, kubectl(t, manifest, "create", "-n", namespace, "-f", "-"), "execution.karo.io/drill-", "created")
+	}
+	named := strings.Replace(manifest, "generateName: drill-", "name: drill", 1)
+	expect(t, kubectl(t, named, "apply", "--server-side", "-n", namespace, "-f", "-"), "execution.karo.io/drill serverside-applied")
+	expect(t, kubectl(t, named, "apply", "--server-side", "-n", namespace, "-f", "-"), "execution.karo.io/drill serverside-applied")
+	expect(t, kubectl(t, strings.Replace(named, "drill", "client-side", 1), "apply", "-n", namespace, "-f", "-"), "client-side created")
+	expect(t, kubectl(t, strings.Replace(named, "drill", "client-side", 1), "apply", "-n", namespace, "-f", "-"), "client-side unchanged")
+	runs := waitFinished(t, namespace, 5, v1.PhaseSucceeded)
+	for i := range runs {
+		if runs[i].Spec.Reaction.UID != reaction.UID || runs[i].Spec.Reaction.Generation != 2 || runs[i].Spec.TriggeredBy != "admin" {
+			t.Errorf("%+v", runs[i].Spec)
+		}
+	}
+	expectJobs(t, namespace, 5)
+	waitStatus(t, namespace, "r", "that there were five runs", func(s *v1.AlertReactionStatus) bool { return s.TriggerCount == 5 })
+	if alerts, err := client.KaroV1().Alerts(namespace).List(t.Context(), metav1.ListOptions{}); err != nil || len(alerts.Items) != 0 {
+		t.Errorf("%d alerts are remembered: %v", len(alerts.Items), err)
+	}
+	// Nothing has to be remembered of one, so nothing holds it up for long.
+	kubectl(t, "", "delete", "execution", "drill", "-n", namespace, "--timeout=20s")
+	// Karo's finalizer is not for clients: by it Karo knows what is counted.
+	counted, err := client.KaroV1().Executions(namespace).Patch(t.Context(), "client-side", types.MergePatchType, []byte(`{"metadata":{"finalizers":["karo.io/memory","example.com/mine"]}}`), metav1.PatchOptions{})
+	if err != nil || len(counted.Finalizers) != 1 || counted.Finalizers[0] != "example.com/mine" {
+		t.Errorf("%v, %v", err, counted.Finalizers)
+	}
+	kubectl(t, "", "patch", "ex", "client-side", "-n", namespace, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	waitStatus(t, namespace, "r", "still that there were five", func(s *v1.AlertReactionStatus) bool { return s.TriggerCount == 5 })
+
+	// A dry run stores nothing.
+	expect(t, kubectl(t, manifest, "create", "-n", namespace, "--dry-run=server", "-f", "-"), "created (server dry run)")
+
+	e, err := client.KaroV1().Executions(namespace).Get(t.Context(), "client-side", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]struct {
+		change func(*v1.Execution)
+		says   string
+	}{
+		"restored":         {func(r *v1.Execution) { *r = *e.DeepCopy(); r.ResourceVersion, r.UID = "", ""; r.Name = "restored" }, "spec.reaction.uid: Forbidden"},
+		"reserved name":    {func(r *v1.Execution) { r.Name = "r-" + strings.Repeat("a", 26) }, "metadata.name: Invalid value"},
+		"no reaction":      {func(r *v1.Execution) { r.Spec.Reaction.Name = "" }, "spec.reaction.name: Required value"},
+		"unknown reaction": {func(r *v1.Execution) { r.Spec.Reaction.Name = "nobody" }, `spec.reaction.name: Not found: "nobody"`},
+		"long name":        {func(r *v1.Execution) { r.Name = strings.Repeat("a", 64) }, "metadata.name: Too long"},
+		"status pending":   {func(r *v1.Execution) { r.Spec.Alert.Status = "pending" }, "spec.alert.status: Unsupported value"},
+		"receiver":         {func(r *v1.Execution) { r.Spec.Receiver = "karo" }, "spec.receiver: Forbidden"},
+		"huge alert": {func(r *v1.Execution) { r.Spec.Alert.Annotations = map[string]string{"a": strings.Repeat("x", 600<<10)} },
+			"spec.alert: Too long"},
+	} {
+		created := byHand("r")
+		change.change(created)
+		if _, err := client.KaroV1().Executions(namespace).Create(t.Context(), created, metav1.CreateOptions{}); err == nil || !strings.Contains(err.Error(), change.says) {
+			t.Errorf("%s: %v, want %s", name, err, change.says)
+		}
+	}
+	// A status that is given counts for nothing.
+	done := byHand("r")
+	done.Status.Phase = v1.PhaseSucceeded
+	created, err := client.KaroV1().Executions(namespace).Create(t.Context(), done, metav1.CreateOptions{})
+	if err != nil || created.Status.Phase != v1.PhasePending {
+		t.Errorf("%v, %+v, want it pending", err, created.Status)
+	}
+	waitPhase(t, namespace, created.Name, v1.PhaseSucceeded)
+}
+
+// A status that somebody forged gains nothing: only Jobs that belong to the Execution are touched.
+func TestForgedStatus(t *testing.T) {
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "victim", "V", "localcluster/hang")
+	newReaction(t, namespace, "r", "A", "localcluster/hang")
+	s := newSender(t, namespace)
+	victim := s.trigger(t, namespace, firing("V", time.Now())).Alerts[0].Reactions[0].Execution
+	victimJob := waitPhase(t, namespace, victim, v1.PhaseRunning).Status.Actions[0]
+	name := s.trigger(t, namespace, firing("A", time.Now())).Alerts[0].Reactions[0].Execution
+	waitPhase(t, namespace, name, v1.PhaseRunning)
+	forged, err := json.Marshal(map[string]any{"status": map[string]any{"actions": []any{map[string]any{
+		"name": "action-0", "phase": "Running", "jobName": victimJob.JobName, "jobUID": victimJob.JobUID,
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.KaroV1().Executions(namespace).Patch(t.Context(), name, types.MergePatchType, forged, metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+	// The Job that is not the Execution's is not followed, and by cancelling it is not stopped.
+	if out, err := cluster.Kubectl(t.Context(), "{}", "create", "--raw", "/apis/karo.io/v1/namespaces/"+namespace+"/executions/"+name+"/cancel", "-f", "-"); err != nil && !strings.Contains(out, "it has ended") {
+		t.Fatalf("cancelling: %v %s", err, out)
+	}
+	waitExecution(t, namespace, name, "to end", func(e *v1.Execution) bool { return e.Status.CompletionTime != nil })
+	job, err := cluster.Client.BatchV1().Jobs(namespace).Get(t.Context(), victimJob.JobName, metav1.GetOptions{})
+	if err != nil || job.UID != victimJob.JobUID || job.DeletionTimestamp != nil {
+		t.Errorf("the job of another execution: %v, deleted %v", err, job.DeletionTimestamp)
+	}
+	if e := waitPhase(t, namespace, victim, v1.PhaseRunning); e.Status.CompletionTime != nil {
+		t.Errorf("%+v", e.Status)
+	}
+	// A status that says what cannot be harms its own Execution at most.
+	for _, status := range []string{
+		`{"phase":"Running","actions":[{"name":"action-0","phase":"Cancelled","jobUID":"x"}]}`,
+		`{"phase":"Pending","actions":[{"name":"other","phase":"Running","jobName":"x","jobUID":"y"}]}`,
+		`{"phase":"Running","actions":null,"cancellation":{"time":null}}`,
+	} {
+		e := s.trigger(t, namespace, firing("A", time.Now(), "status", status)).Alerts[0].Reactions[0].Execution
+		waitPhase(t, namespace, e, v1.PhaseRunning)
+		if _, err := client.KaroV1().Executions(namespace).Patch(t.Context(), e, types.MergePatchType, []byte(`{"status":`+status+`}`), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+		waitExecution(t, namespace, e, "to end", func(e *v1.Execution) bool { return e.Status.CompletionTime != nil })
+	}
+	select {
+	case <-karo.Process().Exited():
+		t.Error("the server ended")
+	default:
+	}
+}

@@ -1,0 +1,241 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"karo.io/karo/hack/localcluster"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+)
+
+// trial takes some of Karo's rights away at a time and does what needs each of them.
+type trial struct {
+	name    string
+	without []string                                // as "verb resource"
+	do      func(t *testing.T) (says func() string) // nil: to start is enough
+	// env is set for the trial, where a right is for clusters that can do less than this one.
+	env [2]string
+}
+
+const admissionObjects = "mutatingadmissionpolicies mutatingadmissionpolicybindings mutatingwebhookconfigurations " +
+	"validatingadmissionpolicies validatingadmissionpolicybindings validatingwebhookconfigurations"
+
+func verbOf(verb, resources string) []string {
+	var rights []string
+	for resource := range strings.FieldsSeq(resources) {
+		rights = append(rights, verb+" "+resource)
+	}
+	return rights
+}
+
+var trials = []trial{
+	{
+		// A cluster that streams no lists is listed first.
+		name: "caches are listed", env: [2]string{"KUBE_FEATURE_WatchListClient", "false"},
+		without: verbOf("list", "namespaces jobs pods "+admissionObjects),
+	},
+	{name: "the lease is read", without: []string{"get leases"}},
+	{name: "caches are watched", without: verbOf("watch", "namespaces "+admissionObjects)},
+	{name: "jobs and pods are watched", without: verbOf("watch", "jobs pods")},
+	{name: "no other definition of the kinds", without: []string{"list customresourcedefinitions"}},
+	{
+		name: "the lease is taken", without: []string{"create leases"},
+		do: func(t *testing.T) func() string {
+			kubectl(t, "", "delete", "lease", "karo-executor", "-n", localcluster.KaroNamespace)
+			return nil
+		},
+	},
+	{name: "the lease is renewed", without: []string{"update leases"}},
+	{
+		name: "jobs are created, and events", without: []string{"create jobs", "create events"},
+		do: func(t *testing.T) func() string {
+			namespace := newNamespace(t)
+			newReaction(t, namespace, "r", "A", "busybox")
+			newReaction(t, namespace, "suspended", "A", "busybox")
+			kubectl(t, "", "patch", "ar", "suspended", "-n", namespace, "--type=merge", "-p", `{"spec":{"suspend":true}}`)
+			newSender(t, namespace).trigger(t, namespace, firing("A", time.Now()))
+			return func() string {
+				out, _ := cluster.Kubectl(t.Context(), "", "get", "ex", "-n", namespace, "-o", "yaml")
+				return out
+			}
+		},
+	},
+	{
+		name: "jobs are followed", without: []string{"get jobs", "patch jobs", "get namespaces", "get serviceaccounts", "patch events", "list events"},
+		do: func(t *testing.T) func() string {
+			namespace := newNamespace(t)
+			newReaction(t, namespace, "hangs", "A", "localcluster/hang")
+			newReaction(t, namespace, "ends", "B", "busybox")
+			newReaction(t, namespace, "suspended", "C", "busybox")
+			createReaction(t, namespace, &v1.AlertReaction{
+				ObjectMeta: metav1.ObjectMeta{Name: "account"},
+				Spec:       v1.AlertReactionSpec{AlertName: "D", ServiceAccountName: "sender", Actions: []v1.Action{{Name: "act", Image: "busybox"}}},
+			})
+			kubectl(t, "", "patch", "ar", "suspended", "-n", namespace, "--type=merge", "-p", `{"spec":{"suspend":true}}`)
+			restricted := newNamespace(t)
+			kubectl(t, "", "label", "namespace", restricted, "pod-security.kubernetes.io/enforce=restricted")
+			newReaction(t, restricted, "refused", "A", "busybox")
+			newSender(t, restricted).trigger(t, restricted, firing("A", time.Now()))
+			s := newSender(t, namespace)
+			s.trigger(t, namespace, firing("B", time.Now()), firing("C", time.Now().Add(-time.Hour)), firing("D", time.Now()))
+			// The same event a second time raises the count of the first.
+			s.trigger(t, namespace, firing("C", time.Now()))
+			name := s.trigger(t, namespace, firing("A", time.Now())).Alerts[0].Reactions[0].Execution
+			waitPhase(t, namespace, name, v1.PhaseRunning)
+			kubectl(t, "", "delete", "jobs", "-n", namespace, "-l", "karo.io/execution="+name)
+			admin := newHTTP(t, cluster.Config)
+			return func() string {
+				// Whether there is such a namespace is asked of the cluster before it is denied.
+				status, answer := admin.post(t, triggerPath("there-is-none"), strings.NewReader(`{"alerts":[]}`))
+				if status != http.StatusServiceUnavailable {
+					t.Errorf("%d %s, want that it is tried again", status, answer)
+				}
+				return string(answer)
+			}
+		},
+	},
+	{
+		name: "jobs are stopped", without: []string{"delete jobs"},
+		do: func(t *testing.T) func() string {
+			namespace := newNamespace(t)
+			newReaction(t, namespace, "hangs", "A", "localcluster/hang")
+			name := newSender(t, namespace).trigger(t, namespace, firing("A", time.Now())).Alerts[0].Reactions[0].Execution
+			waitPhase(t, namespace, name, v1.PhaseRunning)
+			cancel(t, namespace, name)
+			return nil
+		},
+	},
+}
+
+// Karo's own role is the least that works: what is taken from it is missed, by the cluster's own word.
+func TestEveryRightIsNeeded(t *testing.T) {
+	// Deferred, since what cleans up has no context of the test any more.
+	defer func() {
+		karo.Process().Kill()
+		installRoles(t, nil)
+		restart(t)
+	}()
+	tried := sets.New[string]()
+	for _, trial := range trials {
+		tried.Insert(trial.without...)
+		t.Run(trial.name, func(t *testing.T) {
+			karo.Process().Kill()
+			installRoles(t, trial.without)
+			if trial.env[0] != "" {
+				t.Setenv(trial.env[0], trial.env[1])
+			}
+			info, err := os.Stat(karo.Process().LogFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := karo.Launch(); err != nil {
+				t.Fatal(err)
+			}
+			says := func() string { return "" }
+			if trial.do != nil {
+				if err := karo.Available(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if more := trial.do(t); more != nil {
+					says = more
+				}
+			}
+			for _, right := range trial.without {
+				verb, resource, _ := strings.Cut(right, " ")
+				t.Run(right, func(t *testing.T) {
+					eventually(t, "the cluster to deny Karo the right to "+right, func(context.Context) error {
+						log, err := os.ReadFile(karo.Process().LogFile)
+						if err != nil {
+							return err
+						}
+						text := string(log[info.Size():]) + says()
+						if !strings.Contains(text, fmt.Sprintf(`cannot %s resource %q`, verb, resource)) && !strings.Contains(text, fmt.Sprintf(`cannot %s resource \"%s\"`, verb, resource)) {
+							return fmt.Errorf("nothing of it is said")
+						}
+						return nil
+					})
+				})
+			}
+		})
+	}
+	var has []string
+	for _, role := range roles(t) {
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					has = append(has, verb+" "+resource)
+				}
+			}
+		}
+	}
+	slices.Sort(has)
+	if missing := sets.New(has...).Difference(tried); missing.Len() > 0 {
+		t.Errorf("nothing here needs the rights %q", sets.List(missing))
+	}
+	if unknown := tried.Difference(sets.New(has...)); unknown.Len() > 0 {
+		t.Errorf("Karo does not have the rights %q", sets.List(unknown))
+	}
+}
+
+// roles returns Karo's own roles: the ClusterRole, and the Role in its namespace.
+func roles(t *testing.T) []rbacv1.ClusterRole {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(cluster.Root, "artifacts", "deploy", "rbac.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var roles []rbacv1.ClusterRole
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+	for {
+		var role rbacv1.ClusterRole
+		if err := decoder.Decode(&role); err != nil {
+			return roles
+		}
+		if strings.HasSuffix(role.Kind, "Role") {
+			roles = append(roles, role)
+		}
+	}
+}
+
+// installRoles gives Karo its roles, without some rights.
+func installRoles(t *testing.T, without []string) {
+	t.Helper()
+	ctx := t.Context()
+	api := cluster.Client.RbacV1()
+	for _, role := range roles(t) {
+		var rules []rbacv1.PolicyRule
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				verbs := slices.DeleteFunc(slices.Clone(rule.Verbs), func(verb string) bool { return slices.Contains(without, verb+" "+resource) })
+				if len(verbs) > 0 {
+					rules = append(rules, rbacv1.PolicyRule{Verbs: verbs, APIGroups: rule.APIGroups, Resources: []string{resource}, ResourceNames: rule.ResourceNames})
+				}
+			}
+		}
+		var err error
+		if role.Kind == "ClusterRole" {
+			_, err = api.ClusterRoles().Update(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: role.Name}, Rules: rules}, metav1.UpdateOptions{})
+		} else {
+			_, err = api.Roles(role.Namespace).Update(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: role.Name, Namespace: role.Namespace}, Rules: rules}, metav1.UpdateOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
