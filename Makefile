@@ -9,19 +9,25 @@ export CGO_ENABLED ?= 0
 
 .PHONY: help
 help: ## Show what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/karo-apiserver
 	go build -ldflags "-s -w" -o bin/karo-apiserver ./cmd/apiserver
 
+# What make starts is the demo itself, so that it learns how make ends; go run would be in between.
+.PHONY: bin/demo
+bin/demo:
+	@[[ -e $@ ]] || echo "compiling the demo, which takes about a minute the first time"
+	@go build -o $@ ./hack/demo
+
 .PHONY: run
-run: ## Start a cluster with Karo, send one alert, and stay up (first time: about 10 minutes of compiling)
-	go run ./hack/demo -stay
+run: bin/demo ## Start a cluster with Karo, send one alert, and stay up (first time: about 10 minutes of compiling)
+	@exec bin/demo -stay
 
 .PHONY: demo
-demo: ## The same, but end once the Job of the alert has completed
-	go run ./hack/demo
+demo: bin/demo ## The same, but end once the Job of the alert has completed
+	@exec bin/demo
 
 .PHONY: test
 test: test-unit test-integration ## Run all tests
@@ -35,13 +41,15 @@ test-integration: ## Run the tests against a real control plane with a real Aler
 	go test -count=1 -timeout=40m -v ./test/integration/...
 
 .PHONY: verify
-verify: ## Check format, lint and generated code
+verify: ## Check format, lint, generated code and documentation
 	hack/verify-format.sh
 	hack/verify-codegen.sh
+	hack/verify-docs.sh
 	hack/verify-lint.sh
 
 .PHONY: update
 update: ## Mend what verify finds
 	hack/update-codegen.sh
+	hack/update-docs.sh
 	hack/update-format.sh
 	hack/update-lint.sh
