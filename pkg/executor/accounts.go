@@ -5,6 +5,8 @@ package executor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -25,24 +27,28 @@ type accounts struct {
 	seen   sync.Map // of types.NamespacedName to time.Time
 }
 
-// exist reports whether a ServiceAccount exists, as far as can be told. Every namespace has the one without a name.
-func (a *accounts) exist(ctx context.Context, namespace, name string) bool {
+// errNoAccount is returned when a ServiceAccount does not exist.
+var errNoAccount = errors.New("serviceaccount not found")
+
+// check returns errNoAccount unless a ServiceAccount exists, as far as can be told. Every namespace has the one without a
+// name.
+func (a *accounts) check(ctx context.Context, namespace, name string) error {
 	if name == "" {
-		return true
+		return nil
 	}
 	key := types.NamespacedName{Namespace: namespace, Name: name}
 	if seen, ok := a.seen.Load(key); ok && time.Since(seen.(time.Time)) < accountsFor {
-		return true
+		return nil
 	}
 	_, err := a.client.CoreV1().ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		a.seen.Delete(key)
-		return false
+		return fmt.Errorf("%w: %q", errNoAccount, name)
 	}
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Cannot tell whether a ServiceAccount exists", "serviceAccount", key)
-		return true
+		return nil
 	}
 	a.seen.Store(key, time.Now())
-	return true
+	return nil
 }

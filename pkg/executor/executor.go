@@ -211,7 +211,7 @@ func (x *term) executionChanged(obj any) {
 		return
 	}
 	x.queue.Add(types.NamespacedName{Namespace: e.Namespace, Name: e.Name})
-	if isFinished(e.Status.Phase) || e.DeletionTimestamp != nil {
+	if isFinished(e.Status.Phase) {
 		x.ended(e)
 	}
 }

@@ -4,6 +4,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -73,7 +74,7 @@ func (x *term) followJob(ctx context.Context, e *karo.Execution, status *karo.Ac
 		}
 		return nil
 	}
-	outcome, err := x.outcome(ctx, job)
+	outcome, err := x.outcome(ctx, job, ended.Type)
 	if err != nil {
 		return err
 	}
@@ -108,6 +109,8 @@ func (x *term) job(ctx context.Context, e *karo.Execution, status *karo.ActionSt
 	if job.UID != status.JobUID || !metav1.IsControlledBy(job, e) {
 		return nil, nil
 	}
+	// Somebody may have taken our label from it, so that no event of it will reach us.
+	x.queue.AddAfter(types.NamespacedName{Namespace: e.Namespace, Name: e.Name}, maxRetry)
 	return job, nil
 }
 
@@ -124,6 +127,10 @@ func jobEnd(job *batchv1.Job) *batchv1.JobCondition {
 
 // lastPod returns the latest pod of a Job that the informer knows, or nil.
 func (x *term) lastPod(job *batchv1.Job) *corev1.Pod {
+	return latest(job, x.podsOf(job), "")
+}
+
+func (x *term) podsOf(job *batchv1.Job) []*corev1.Pod {
 	objs, err := x.pods.ByIndex(byJob, string(job.UID))
 	if err != nil {
 		return nil // Only an index that does not exist is an error.
@@ -132,17 +139,33 @@ func (x *term) lastPod(job *batchv1.Job) *corev1.Pod {
 	for _, obj := range objs {
 		pods = append(pods, obj.(*corev1.Pod))
 	}
-	return latest(job, pods)
+	return pods
 }
 
-func latest(job *batchv1.Job, pods []*corev1.Pod) *corev1.Pod {
+// latest returns the pod of a Job that was created last, of those in a phase if there are any: of several pods at once,
+// those that were stopped when one failed do not say why.
+func latest(job *batchv1.Job, pods []*corev1.Pod, phase corev1.PodPhase) *corev1.Pod {
 	var last *corev1.Pod
 	for _, pod := range pods {
-		if metav1.IsControlledBy(pod, job) && (last == nil || last.CreationTimestamp.Before(&pod.CreationTimestamp)) {
+		if !metav1.IsControlledBy(pod, job) {
+			continue
+		}
+		if last == nil || cmp.Or(
+			cmp.Compare(matches(pod, phase), matches(last, phase)),
+			pod.CreationTimestamp.Compare(last.CreationTimestamp.Time),
+			cmp.Compare(pod.Name, last.Name),
+		) > 0 {
 			last = pod
 		}
 	}
 	return last
+}
+
+func matches(pod *corev1.Pod, phase corev1.PodPhase) int {
+	if pod.Status.Phase == phase {
+		return 1
+	}
+	return 0
 }
 
 // refusedPods returns why a Job has no pod though its controller has begun with it: an admission of the cluster, or a
@@ -225,10 +248,14 @@ type outcome struct {
 	message  string
 }
 
-// outcome reads from the last pod of a Job how its container ended. The kubelet puts the last log lines of a container
-// that failed into its termination message.
-func (x *term) outcome(ctx context.Context, job *batchv1.Job) (outcome, error) {
-	last := x.lastPod(job)
+// outcome reads from the last pod of a Job, of those that ended as the Job did, how its container ended. The kubelet puts
+// the last log lines of a container that failed into its termination message.
+func (x *term) outcome(ctx context.Context, job *batchv1.Job, end batchv1.JobConditionType) (outcome, error) {
+	phase := corev1.PodSucceeded
+	if end == batchv1.JobFailed {
+		phase = corev1.PodFailed
+	}
+	last := latest(job, x.podsOf(job), phase)
 	if last == nil || len(last.Status.ContainerStatuses) == 0 || outcomeOf(last).exitCode == nil {
 		// The Job may be ahead of the pods in their informers.
 		pods, err := x.client.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{
@@ -241,7 +268,7 @@ func (x *term) outcome(ctx context.Context, job *batchv1.Job) (outcome, error) {
 		for i := range pods.Items {
 			listed = append(listed, &pods.Items[i])
 		}
-		last = latest(job, listed)
+		last = latest(job, listed, phase)
 	}
 	if last == nil {
 		return outcome{}, nil
@@ -249,10 +276,11 @@ func (x *term) outcome(ctx context.Context, job *batchv1.Job) (outcome, error) {
 	return outcomeOf(last), nil
 }
 
-// outcomeOf returns how the first container of a pod ended that failed, or else the last one.
+// outcomeOf returns how the first container of a pod ended that failed, or else the last one. Those that come before the
+// others count only when these did not run: some of them are stopped at the end, and say so by their exit code.
 func outcomeOf(pod *corev1.Pod) outcome {
-	result := outcome{message: pod.Status.Message}
-	for _, containers := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+	for _, containers := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+		result := outcome{}
 		for i := range containers {
 			if ended := containers[i].State.Terminated; ended != nil {
 				result = outcome{exitCode: &ended.ExitCode, message: ended.Message}
@@ -261,6 +289,9 @@ func outcomeOf(pod *corev1.Pod) outcome {
 				}
 			}
 		}
+		if result.exitCode != nil {
+			return result
+		}
 	}
-	return result
+	return outcome{message: pod.Status.Message}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -75,6 +76,14 @@ func TestOutcomeOf(t *testing.T) {
 			corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{exited(4, "init")}, ContainerStatuses: []corev1.ContainerStatus{waits("PodInitializing", "")}},
 			new(int32(4)), "init",
 		},
+		"one beside it is stopped at the end": {
+			corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{exited(143, "")}, ContainerStatuses: []corev1.ContainerStatus{exited(0, "done")}},
+			new(int32(0)), "done",
+		},
+		"one beside it is stopped when it fails": {
+			corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{exited(143, "")}, ContainerStatuses: []corev1.ContainerStatus{exited(3, "why")}},
+			new(int32(3)), "why",
+		},
 		"what runs says nothing": {
 			corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{exited(0, "one"), {State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}}, new(int32(0)), "one",
 		},
@@ -83,6 +92,29 @@ func TestOutcomeOf(t *testing.T) {
 		if diff := cmp.Diff(tc.code, got.exitCode); diff != "" || got.message != tc.message {
 			t.Errorf("%s: got the message %q, want %q (-want +got):\n%s", name, got.message, tc.message, diff)
 		}
+	}
+}
+
+// Of several pods that which ended as the Job did says why, and of those the last.
+func TestLatest(t *testing.T) {
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "j", UID: "u"}}
+	owner := []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))}
+	of := func(name string, created int64, phase corev1.PodPhase) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: *at(created), OwnerReferences: owner}, Status: corev1.PodStatus{Phase: phase}}
+	}
+	foreign := of("foreign", 9, corev1.PodFailed)
+	foreign.OwnerReferences = nil
+	pods := []*corev1.Pod{of("b", 1, corev1.PodFailed), of("a", 1, corev1.PodFailed), of("c", 2, corev1.PodSucceeded), of("d", 1, corev1.PodSucceeded), foreign}
+	for phase, want := range map[corev1.PodPhase]string{corev1.PodFailed: "b", corev1.PodSucceeded: "c", "": "c", corev1.PodPending: "c"} {
+		for range pods {
+			pods = append(pods[1:], pods[0])
+			if got := latest(job, pods, phase); got.Name != want {
+				t.Errorf("%q: got %s, want %s", phase, got.Name, want)
+			}
+		}
+	}
+	if got := latest(job, []*corev1.Pod{foreign}, ""); got != nil {
+		t.Errorf("got %s, which is of another", got.Name)
 	}
 }
 

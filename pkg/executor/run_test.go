@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -334,14 +335,23 @@ func TestCancelTouchesNoJobOfOthers(t *testing.T) {
 func TestJobsThatAreNotTaken(t *testing.T) {
 	ofJobs := batchv1.Resource("jobs")
 	for name, tc := range map[string]struct {
-		refuse        error
-		phase         karo.Phase
-		reason        string
-		waits, change bool
+		refuse error
+		phase  karo.Phase
+		reason string
+		waits  bool
+		again  error // The same in other words.
 	}{
-		"quota":   {refuse: apierrors.NewForbidden(ofJobs, "j", errors.New("exceeded quota: q")), phase: pending, reason: "JobNotCreated", waits: true},
-		"refused": {refuse: apierrors.NewBadRequest("no"), phase: failed, reason: "JobRefused"},
-		"away":    {refuse: errors.New("connection refused"), phase: pending, reason: "JobNotCreated", waits: true},
+		"quota": {
+			apierrors.NewForbidden(ofJobs, "j", errors.New("exceeded quota: q, used 1")), pending, "QuotaExceeded", true,
+			apierrors.NewForbidden(ofJobs, "j", errors.New("exceeded quota: q, used 2")),
+		},
+		"forbidden": {
+			apierrors.NewForbidden(ofJobs, "j", errors.New("no")), pending, "Forbidden", true,
+			apierrors.NewForbidden(ofJobs, "j", errors.New("still no")),
+		},
+		"busy":    {apierrors.NewTooManyRequests("wait", 1), pending, "TooManyRequests", true, apierrors.NewTooManyRequests("wait more", 1)},
+		"away":    {errors.New("connection refused"), pending, "JobNotCreated", true, errors.New("connection refused, for the second time")},
+		"refused": {apierrors.NewBadRequest("no"), failed, "JobRefused", false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newRun(t, karo.OrderParallel, "a")
@@ -356,9 +366,15 @@ func TestJobsThatAreNotTaken(t *testing.T) {
 			}
 			// The next refusal in other words is not written, and no event tells of it again.
 			before, told := f.stored["e"], len(f.events)
-			f.refuse = errors.New("connection refused, for the second time")
+			f.refuse = tc.again
 			if err := f.step(); !errors.Is(err, errWaiting) || f.stored["e"] != before || len(f.events) != told {
 				t.Errorf("it was written again: %+v, %q and error %v", f.stored["e"].Status, f.events, err)
+			}
+			// Another reason is.
+			f.refuse = apierrors.NewServiceUnavailable("not yet")
+			f.expect("for another reason", pending, pending)
+			if got := f.stored["e"].Status.Actions[0]; got.Reason != "ServiceUnavailable" || got.Message != "not yet" || len(f.events) != told+1 {
+				t.Errorf("got %+v and the events %q", got, f.events)
 			}
 			// After an hour of trying it is too late.
 			began, _ := f.waiting.Load(before.UID)
@@ -366,6 +382,56 @@ func TestJobsThatAreNotTaken(t *testing.T) {
 			f.expect("an hour later", failed, failed)
 		})
 	}
+}
+
+// The Job of an action may be there though no status names it. It counts, whatever the cluster says to another one: it is
+// what fills the quota, perhaps.
+func TestAJobThatIsThereIsTaken(t *testing.T) {
+	for name, refuse := range map[string]error{
+		"quota":           apierrors.NewForbidden(batchv1.Resource("jobs"), "j", errors.New("exceeded quota: q")),
+		"a webhook":       apierrors.NewForbidden(batchv1.Resource("jobs"), "j", errors.New(`admission webhook "w" denied the request`)),
+		"it is invalid":   apierrors.NewInvalid(batchv1.SchemeGroupVersion.WithKind("Job").GroupKind(), "j", nil),
+		"the name":        apierrors.NewAlreadyExists(batchv1.Resource("jobs"), "j"),
+		"no account":      nil,
+		"after an answer": errors.New("connection reset"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newRun(t, karo.OrderParallel, "a")
+			f.expect("first", running, running)
+			uid := f.job("a").UID
+			f.end("a", batchv1.JobComplete)
+			f.stored["e"], f.refuse = run("e", nil), refuse
+			if refuse == nil {
+				f.revision.Spec.Actions[0].ServiceAccount = "gone"
+			}
+			f.expect("it is found", succeeded, succeeded)
+			if got := f.stored["e"].Status.Actions[0]; got.JobUID != uid || got.StartTime == nil {
+				t.Errorf("got %+v, want the Job %s", got, uid)
+			}
+			f.expect("nothing is left", succeeded, succeeded)
+			if f.job("a").Spec.TTLSecondsAfterFinished == nil {
+				t.Error("the Job stays for ever")
+			}
+		})
+	}
+}
+
+// While it cannot be told whether there is a Job, an action has not failed.
+func TestWhatCannotBeTold(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	away := errors.New("connection refused")
+	f.refuse = away
+	f.client.PrependReactor("get", "jobs", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return away != nil, nil, away
+	})
+	f.expect("away", pending, pending)
+	began, _ := f.waiting.Load(f.stored["e"].UID)
+	began.(*sync.Map).Store("a", time.Now().Add(-giveUp-time.Second))
+	f.expect("away for an hour", pending, pending)
+	f.refuse = apierrors.NewBadRequest("no")
+	f.expect("refused, perhaps since it is there", pending, pending)
+	away = nil
+	f.expect("it is not", failed, failed)
 }
 
 func TestServiceAccountThatDoesNotExist(t *testing.T) {
@@ -454,6 +520,17 @@ func TestAfter(t *testing.T) {
 	f.stored["e"].Spec.After = "gone"
 	f.expect("nothing to wait for", running, running)
 
+	// One that is being deleted runs until it is gone.
+	f = newRun(t, karo.OrderParallel, "a")
+	f.stored["e"].Spec.After = "before"
+	f.stored["before"] = run("before", func(e *karo.Execution) { e.Status.Phase, e.DeletionTimestamp = running, at(1) })
+	f.expect("it waits", pending)
+	f.executionChanged(f.stored["before"])
+	queued("it is being deleted", "before")
+	if want := []string{"Normal WaitingForFiring Waits for the execution before to end"}; !slices.Equal(f.events, want) {
+		t.Errorf("got events %q, want %q", f.events, want)
+	}
+
 	// One that is cancelled while it waits is over.
 	f = newRun(t, karo.OrderParallel, "a")
 	f.stored["e"].Spec.After = "before"
@@ -461,6 +538,80 @@ func TestAfter(t *testing.T) {
 	f.expect("it waits", pending)
 	f.stop()
 	f.expect("it is cancelled", cancelled, cancelled)
+}
+
+// What did not run while the alert fired is not undone once it is resolved.
+func TestResolvedInVain(t *testing.T) {
+	ran := []karo.ActionStatus{{Name: "a", Phase: failed, JobUID: "u"}}
+	never := []karo.ActionStatus{{Name: "a", Phase: cancelled}}
+	both := []karo.When{karo.WhenFiring, karo.WhenResolved}
+	for name, tc := range map[string]struct {
+		when    []karo.When
+		phase   karo.Phase
+		actions []karo.ActionStatus
+		runs    bool
+	}{
+		"it ran, and failed":                         {both, failed, ran, true},
+		"it was stopped before":                      {both, cancelled, never, false},
+		"it was refused":                             {both, failed, []karo.ActionStatus{{Name: "a", Phase: failed, Reason: "JobRefused"}}, false},
+		"its revision was gone":                      {both, failed, nil, false},
+		"the reaction does not say it depends on it": {[]karo.When{karo.WhenResolved}, cancelled, never, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newRun(t, karo.OrderParallel, "a")
+			f.revision.Spec.When = tc.when
+			f.stored["e"].Spec.After = "before"
+			f.stored["before"] = run("before", func(e *karo.Execution) { e.Status.Phase, e.Status.Actions = tc.phase, tc.actions })
+			if tc.runs {
+				f.expect("it runs", running, running)
+				return
+			}
+			f.expect("it does not run", cancelled)
+			got := f.stored["e"].Status
+			if got.Reason != "FiringNotRun" || got.CompletionTime == nil || len(got.Conditions) != 2 || got.Conditions[0].Reason != "FiringNotRun" {
+				t.Errorf("got %+v", got)
+			}
+			if want := []string{"Normal FiringNotRun Does not run: the run for the firing alert ended before anything of it ran"}; !slices.Equal(f.events, want) {
+				t.Errorf("got events %q, want %q", f.events, want)
+			}
+		})
+	}
+}
+
+// What is being deleted can still be stopped, and is not begun.
+func TestCancelOfWhatIsBeingDeleted(t *testing.T) {
+	f := newRun(t, karo.OrderSequential, "a", "b")
+	f.expect("first", running, running, pending)
+	deleted := f.stored["e"].DeepCopy()
+	deleted.DeletionTimestamp = at(1)
+	f.stored["e"] = deleted
+	f.end("a", batchv1.JobComplete)
+	f.expect("it is left alone", running, running, pending)
+	f.stop()
+	f.expect("it is stopped", cancelled, succeeded, cancelled)
+	if f.job("b") != nil {
+		t.Error("b has begun")
+	}
+}
+
+// A Job from which somebody took the label by which we watch tells of nothing, and is looked at again.
+func TestAJobOutOfSight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newRun(t, karo.OrderParallel, "a")
+		f.expect("first", running, running)
+		f.see()
+		if err := f.jobIndexer.Replace(nil, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.sync(t.Context(), types.NamespacedName{Namespace: "ns", Name: "e"}); err != nil || f.queue.Len() > 0 {
+			t.Fatalf("%d to be looked at, error %v", f.queue.Len(), err)
+		}
+		time.Sleep(maxRetry)
+		synctest.Wait()
+		if f.queue.Len() != 1 {
+			t.Error("nobody will see it end")
+		}
+	})
 }
 
 func TestRunOfTheLastPod(t *testing.T) {

@@ -17,6 +17,8 @@ import (
 	"karo.io/karo/pkg/jobs"
 )
 
+const firingNotRun = "the run for the firing alert ended before anything of it ran"
+
 // ttl returns for how many seconds the Job of an action is kept. That of a revision that is gone goes all the same.
 func ttl(actions []karo.Action, action string) int32 {
 	for i := range actions {
@@ -24,7 +26,7 @@ func ttl(actions []karo.Action, action string) int32 {
 			return jobs.TTL(&actions[i])
 		}
 	}
-	return v1.DefaultTTLSecondsAfterFinished
+	return jobs.DefaultTTLSecondsAfterFinished
 }
 
 func fail(status *karo.ActionStatus, reason, message string) {
@@ -75,6 +77,9 @@ func summarize(e *karo.Execution) {
 		}
 	case karo.PhaseCancelled:
 		ended, reason, message = v1.ConditionCancelled, reasonCancelled, "cancelled on request"
+		if status.Reason == v1.ReasonFiringNotRun {
+			reason, message = status.Reason, firingNotRun
+		}
 	}
 	for _, condition := range []string{ended, v1.ConditionFinished} {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
@@ -142,6 +147,10 @@ func (x *term) tell(before, after *karo.Execution) {
 	case karo.PhaseFailed:
 		x.events.Execution(after, corev1.EventTypeWarning, "Failed", "%s", explain(&after.Status))
 	case karo.PhaseCancelled:
+		if after.Status.Reason == v1.ReasonFiringNotRun {
+			x.events.Execution(after, corev1.EventTypeNormal, after.Status.Reason, "Does not run: %s", firingNotRun)
+			return
+		}
 		x.events.Execution(after, corev1.EventTypeNormal, "Cancelled", "Stopped on request of %s", events.Quote(ptr.Deref(after.Status.Cancellation, karo.Cancellation{}).User))
 	}
 }

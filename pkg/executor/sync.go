@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/metrics"
 )
@@ -33,6 +35,7 @@ const (
 	reasonNotBuilt     = "JobNotBuilt"
 	reasonRefused      = "JobRefused"
 	reasonNotCreated   = "JobNotCreated"
+	reasonQuota        = "QuotaExceeded"
 	reasonNameTaken    = "JobNameTaken"
 	reasonJobGone      = "JobGone"
 	reasonNoAccount    = "ServiceAccountNotFound"
@@ -70,7 +73,7 @@ func (x *term) sync(ctx context.Context, key types.NamespacedName) error {
 
 // step brings an Execution that has not ended a step further.
 func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
-	if isFinished(stored.Status.Phase) || stored.DeletionTimestamp != nil {
+	if isOver(stored) {
 		return nil
 	}
 	if stored.Status.Cancellation == nil && x.mustWait(stored) {
@@ -83,7 +86,7 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 		if stored, err = x.store.GetExecution(ctx, stored.Namespace, stored.Name); err != nil {
 			return ignoreNotFound(err)
 		}
-		if isFinished(stored.Status.Phase) || stored.DeletionTimestamp != nil {
+		if isOver(stored) {
 			return nil
 		}
 	}
@@ -108,6 +111,12 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 	return advanceErr
 }
 
+// isOver reports whether there is nothing more to do for an Execution. One that is being deleted takes its Jobs along once
+// it is gone; until then it can still be stopped.
+func isOver(e *karo.Execution) bool {
+	return isFinished(e.Status.Phase) || e.DeletionTimestamp != nil && e.Status.Cancellation == nil
+}
+
 func ignoreNotFound(err error) error {
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -120,13 +129,29 @@ func (x *term) mustWait(e *karo.Execution) bool {
 	if e.Spec.After == "" || len(e.Status.Actions) > 0 {
 		return false
 	}
+	// One that is being deleted still runs until it is gone.
+	before := x.predecessor(e)
+	return before != nil && !isFinished(before.Status.Phase)
+}
+
+// predecessor returns the Execution that has to end before another one starts, or nil when there is none any more: it was
+// stored before the other one, and the informer keeps the order.
+func (x *term) predecessor(e *karo.Execution) *karo.Execution {
 	obj, exists, err := x.executions.GetStore().GetByKey(e.Namespace + "/" + e.Spec.After)
-	// One that is not there has gone: it was stored before this one, and the informer keeps the order.
 	if err != nil || !exists {
+		return nil
+	}
+	return obj.(*karo.Execution)
+}
+
+// isInVain reports whether an Execution for a resolved alert would undo what was not done: the run for the firing alert
+// ended before a Job of it was created.
+func (x *term) isInVain(e *karo.Execution, spec *karo.AlertReactionSpec) bool {
+	if e.Spec.After == "" || len(e.Status.Actions) > 0 || !slices.Contains(spec.When, karo.WhenFiring) {
 		return false
 	}
-	before := obj.(*karo.Execution)
-	return before.DeletionTimestamp == nil && !isFinished(before.Status.Phase)
+	before := x.predecessor(e)
+	return before != nil && !slices.ContainsFunc(before.Status.Actions, func(a karo.ActionStatus) bool { return a.JobUID != "" })
 }
 
 // noteWait says in the status what an Execution waits for. When that has come, the informer tells.
@@ -139,6 +164,7 @@ func (x *term) noteWait(ctx context.Context, stored *karo.Execution) error {
 	if err := x.store.UpdateExecutionStatus(ctx, e); err != nil {
 		return ignoreNotFound(err)
 	}
+	x.events.Execution(e, corev1.EventTypeNormal, reasonWaiting, "Waits for the execution %s to end", e.Spec.After)
 	return nil
 }
 
@@ -186,6 +212,10 @@ func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool,
 	if err != nil {
 		return false, fmt.Errorf("reading revision %s: %w", e.Spec.Reaction.Revision, err)
 	}
+	if x.isInVain(e, &revision.Spec) {
+		e.Status.Phase, e.Status.Reason = karo.PhaseCancelled, v1.ReasonFiringNotRun
+		return false, nil
+	}
 	// All actions are there before the first Job is, so that nothing is taken for the end while one is missing.
 	actions := jobs.Actions(&revision.Spec)
 	for i := range actions {
@@ -222,49 +252,75 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 		return nil
 	}
 	status.JobName = wanted.Name
-	if account := wanted.Spec.Template.Spec.ServiceAccountName; !x.accounts.exist(ctx, e.Namespace, account) {
-		x.wait(e, status, reasonNoAccount, fmt.Sprintf("serviceaccount %q not found", account))
-		return nil
-	}
 	client := x.client.BatchV1().Jobs(e.Namespace)
-	job, err := client.Create(ctx, wanted, metav1.CreateOptions{})
-	switch {
-	case err == nil:
+	var job *batchv1.Job
+	account := wanted.Spec.Template.Spec.ServiceAccountName
+	refused := x.accounts.check(ctx, e.Namespace, account)
+	if refused == nil {
+		job, refused = client.Create(ctx, wanted, metav1.CreateOptions{})
+	}
+	if refused == nil {
 		metrics.JobCreated()
-	case apierrors.IsAlreadyExists(err):
-		job, err = client.Get(ctx, wanted.Name, metav1.GetOptions{})
-		if err != nil {
-			return fmt.Errorf("reading job %s: %w", wanted.Name, err)
-		}
-		if !metav1.IsControlledBy(job, e) {
-			fail(status, reasonNameTaken, fmt.Sprintf("job %s exists and does not belong to this execution", job.Name))
-			return nil
-		}
-	case ctx.Err() != nil:
-		return err
-	case isPermanent(err):
-		fail(status, reasonRefused, err.Error())
-		return nil
-	default:
-		x.wait(e, status, reasonNotCreated, err.Error())
+		begin(status, job)
 		return nil
 	}
-	status.JobUID = job.UID
-	status.StartTime = job.CreationTimestamp.DeepCopy()
-	status.Phase, status.Reason, status.Message = karo.PhaseRunning, "", ""
+	if ctx.Err() != nil {
+		return refused
+	}
+	// Whatever the cluster says, the Job may be there, from before the status that names it could be stored. It may even
+	// be what fills the quota: the cluster finds that a name is taken last.
+	job, err = client.Get(ctx, wanted.Name, metav1.GetOptions{})
+	switch {
+	case err == nil && metav1.IsControlledBy(job, e):
+		begin(status, job)
+	case err == nil:
+		fail(status, reasonNameTaken, fmt.Sprintf("job %s exists and does not belong to this execution", job.Name))
+	case !apierrors.IsNotFound(err):
+		// Nothing is given up of which it cannot be told whether it runs.
+		x.beginWaiting(e, status)
+		wait(status, reasonOf(refused), refused.Error())
+	case isPermanent(refused):
+		fail(status, reasonRefused, refused.Error())
+	case time.Since(x.beginWaiting(e, status)) > giveUp:
+		fail(status, reasonOf(refused), fmt.Sprintf("gave up after %s: %s", giveUp, refused))
+	default:
+		wait(status, reasonOf(refused), refused.Error())
+	}
 	return nil
 }
 
-// wait has an action tried again later, until it is too late.
-func (x *term) wait(e *karo.Execution, status *karo.ActionStatus, reason, message string) {
+// begin says of an action that its Job is there.
+func begin(status *karo.ActionStatus, job *batchv1.Job) {
+	status.JobUID = job.UID
+	status.StartTime = job.CreationTimestamp.DeepCopy()
+	status.Phase, status.Reason, status.Message = karo.PhaseRunning, "", ""
+}
+
+// beginWaiting returns since when an action cannot be started.
+func (x *term) beginWaiting(e *karo.Execution, status *karo.ActionStatus) time.Time {
 	since, _ := x.waiting.LoadOrStore(e.UID, &sync.Map{})
 	began, _ := since.(*sync.Map).LoadOrStore(status.Name, time.Now())
-	if time.Since(began.(time.Time)) > giveUp {
-		fail(status, reason, fmt.Sprintf("gave up after %s: %s", giveUp, message))
-		return
+	return began.(time.Time)
+}
+
+// reasonOf says in a word why the cluster does not take a Job now.
+func reasonOf(err error) string {
+	reason := string(apierrors.ReasonForError(err))
+	switch {
+	case errors.Is(err, errNoAccount):
+		return reasonNoAccount
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
+		return reasonQuota
+	case reason == "":
+		return reasonNotCreated
 	}
-	// The message is that of the first refusal: the next may differ in a number only, and storing it would have the
-	// Execution tried again at once.
+	return reason
+}
+
+// wait says what an action waits for.
+func wait(status *karo.ActionStatus, reason, message string) {
+	// The message is that of the first refusal of its kind: the next may differ in a number only, and storing it would
+	// have the Execution tried again at once.
 	if status.Reason != reason {
 		status.Phase, status.Reason, status.Message = karo.PhasePending, reason, message
 	}
