@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -22,17 +23,28 @@ func main() {
 		Info:        &spec.Info{InfoProps: spec.InfoProps{Title: "Karo", Version: "v1"}},
 		Definitions: spec.Definitions{},
 	}}
-	reference := func(name string) spec.Ref { return spec.MustCreateRef("#/definitions/" + name) }
-	for name, definition := range openapi.GetOpenAPIDefinitions(reference) {
+	reference := func(model string) spec.Ref { return spec.MustCreateRef("#/definitions/" + name(model)) }
+	for model, definition := range openapi.GetOpenAPIDefinitions(reference) {
 		schema := definition.Schema
 		// Types with a different shape in v2, such as IntOrString, carry that shape as an extension.
 		if v2, ok := schema.Extensions[common.ExtensionV2Schema].(spec.Schema); ok {
 			schema = v2
 		}
-		document.Definitions[name] = schema
+		document.Definitions[name(model)] = schema
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(&document); err != nil {
 		fmt.Fprintf(os.Stderr, "writing the OpenAPI document: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// name returns the name under which the generator looks for a model: it goes by the packages of the types, and does not
+// know the names that these give to their models.
+func name(model string) string {
+	for _, version := range []string{"v1", "v1alpha1"} {
+		if kind, ok := strings.CutPrefix(model, "io.karo."+version+"."); ok {
+			return "io.karo.karo.pkg.apis.karo." + version + "." + kind
+		}
+	}
+	return model
 }

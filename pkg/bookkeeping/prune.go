@@ -17,7 +17,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
-	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/memory"
 )
@@ -106,7 +105,7 @@ func (b *Bookkeeper) mustStay(ctx context.Context, e *karo.Execution, age time.D
 func (b *Bookkeeper) ttlOf(ctx context.Context, e *karo.Execution) (time.Duration, error) {
 	revision, err := b.store.GetRevision(ctx, e.Namespace, e.Spec.Reaction.Revision)
 	if apierrors.IsNotFound(err) {
-		return time.Duration(v1.DefaultTTLSecondsAfterFinished) * time.Second, nil
+		return time.Duration(jobs.DefaultTTLSecondsAfterFinished) * time.Second, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("reading revision %s: %w", e.Spec.Reaction.Revision, err)

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -25,6 +26,14 @@ const (
 	ContainerName = "action"
 	// TemplateAction is the name of the one action of a reaction that is a Job template as a whole.
 	TemplateAction = "job"
+)
+
+// What an action gets that says nothing else. Repeating a remediation blindly can do harm, nothing may hang for ever, and
+// an hour is for whoever is woken to read the logs.
+const (
+	DefaultBackoffLimit            int32 = 0
+	DefaultActiveDeadlineSeconds   int64 = 3600
+	DefaultTTLSecondsAfterFinished int32 = 3600
 )
 
 // maxAnnotation bounds an annotation that repeats a text of the alert; a Job may carry 256 KiB of annotations in all.
@@ -44,10 +53,7 @@ func TTL(action *karo.Action) int32 {
 	if action.JobTemplate != nil {
 		ttl = action.JobTemplate.Spec.TTLSecondsAfterFinished
 	}
-	if ttl == nil {
-		return v1.DefaultTTLSecondsAfterFinished
-	}
-	return *ttl
+	return ptr.Deref(ttl, DefaultTTLSecondsAfterFinished)
 }
 
 // All returns the Jobs of an Execution that runs a spec, in the order of its actions.
@@ -109,8 +115,8 @@ func fromAction(e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Ac
 	}
 	command, args := arguments(action, env)
 	return batchv1.JobSpec{
-		BackoffLimit:          action.BackoffLimit,
-		ActiveDeadlineSeconds: action.ActiveDeadlineSeconds,
+		BackoffLimit:          new(ptr.Deref(action.BackoffLimit, DefaultBackoffLimit)),
+		ActiveDeadlineSeconds: new(ptr.Deref(action.ActiveDeadlineSeconds, DefaultActiveDeadlineSeconds)),
 		Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 			RestartPolicy:      corev1.RestartPolicyNever,
 			ServiceAccountName: ServiceAccountName(spec, action),
@@ -150,6 +156,8 @@ func ServiceAccountName(spec *karo.AlertReactionSpec, action *karo.Action) strin
 
 func fromTemplate(e *karo.Execution, spec *karo.AlertReactionSpec, template *batchv1.JobSpec) (batchv1.JobSpec, error) {
 	job := *template.DeepCopy()
+	job.BackoffLimit = new(ptr.Deref(job.BackoffLimit, DefaultBackoffLimit))
+	job.ActiveDeadlineSeconds = new(ptr.Deref(job.ActiveDeadlineSeconds, DefaultActiveDeadlineSeconds))
 	job.TTLSecondsAfterFinished = nil
 	pod := &job.Template.Spec
 	if pod.RestartPolicy == "" {

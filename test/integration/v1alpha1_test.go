@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/karo/v1alpha1"
@@ -80,6 +82,7 @@ func TestV1alpha1ReadsBack(t *testing.T) {
 				return kubectl(t, manifest, append(apply, "-n", namespace, "-f", "-")...)
 			}
 			in(old)
+			waitSettled(t, namespace, "old")
 			first := getAlpha(t, namespace, "old")
 			again := func(what string) {
 				t.Helper()
@@ -91,11 +94,14 @@ func TestV1alpha1ReadsBack(t *testing.T) {
 				if diff := cmp.Diff(first.Spec.Actions, now.Spec.Actions); diff != "" {
 					t.Errorf("%s (-first +now):\n%s", what, diff)
 				}
+				waitSettled(t, namespace, "old")
+				now = getAlpha(t, namespace, "old")
+				in(old)
+				if after := getAlpha(t, namespace, "old"); after.ResourceVersion != now.ResourceVersion {
+					t.Errorf("%s, and once more, it stored something (-before +after):\n%s", what, cmp.Diff(now, after))
+				}
 			}
 			again("applied again")
-			if getAlpha(t, namespace, "old").ResourceVersion != first.ResourceVersion {
-				t.Error("applying it again stored something")
-			}
 			env := map[string]string{}
 			for _, v := range getReaction(t, namespace, "old").Spec.Actions[0].Env {
 				text, err := json.Marshal(v)
@@ -128,6 +134,89 @@ func TestV1alpha1ReadsBack(t *testing.T) {
 				again("after a patch of a variable in v1")
 			}
 		})
+	}
+}
+
+// A manifest that says little, or what would be so anyway, reads back as it says, and is not changed by being applied again.
+func TestLimitsReadBack(t *testing.T) {
+	namespace := newNamespace(t)
+	for name, action := range map[string]string{
+		"plain":    `{name: act, image: busybox}`,
+		"defaults": `{name: act, image: busybox, backoffLimit: 0, activeDeadlineSeconds: 3600, ttlSecondsAfterFinished: 3600}`,
+		"others":   `{name: act, image: busybox, backoffLimit: 2, ttlSecondsAfterFinished: 0}`,
+	} {
+		for _, version := range []string{"v1", "v1alpha1"} {
+			manifest := "apiVersion: karo.io/" + version + "\nkind: AlertReaction\nmetadata: {name: " + name + "-" + version + "}\nspec: {alertName: A, actions: [" + action + "]}\n"
+			expect(t, kubectl(t, manifest, "apply", "-n", namespace, "-f", "-"), "created")
+			expect(t, kubectl(t, manifest, "apply", "-n", namespace, "-f", "-"), "unchanged")
+			out, err := cluster.Kubectl(t.Context(), manifest, "diff", "-n", namespace, "-f", "-")
+			if err != nil {
+				t.Errorf("%s in %s: %v %s", name, version, err, out)
+			}
+		}
+		given := &v1alpha1.Action{}
+		if err := yaml.UnmarshalStrict([]byte(action), given); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]v1alpha1.Action{*given}, getAlpha(t, namespace, name+"-v1alpha1").Spec.Actions); diff != "" {
+			t.Errorf("%s in v1alpha1 (-written +read):\n%s", name, diff)
+		}
+	}
+	// In v1 the limits are shown, also of an action that says none.
+	if a := getReaction(t, namespace, "plain-v1").Spec.Actions[0]; *a.BackoffLimit != 0 || *a.ActiveDeadlineSeconds != 3600 || *a.TTLSecondsAfterFinished != 3600 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// An action becomes a whole Job, and an action again, under its name, however it is applied.
+func TestActionBecomesJobTemplate(t *testing.T) {
+	namespace := newNamespace(t)
+	const action, whole = `image: busybox`, `jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: busybox}]}}}}`
+	for name, tc := range map[string]struct {
+		version string
+		apply   []string
+	}{
+		"v1":                  {"v1", []string{"apply"}},
+		"v1-server-side":      {"v1", []string{"apply", "--server-side"}},
+		"v1alpha1":            {"v1alpha1", []string{"apply"}},
+		"v1alpha1-serverside": {"v1alpha1", []string{"apply", "--server-side"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for generation, what := range []string{action, whole, action} {
+				manifest := "apiVersion: karo.io/" + tc.version + "\nkind: AlertReaction\nmetadata: {name: " + name + "}\nspec: {alertName: A, actions: [{name: act, " + what + "}]}\n"
+				kubectl(t, manifest, append(tc.apply, "-n", namespace, "-f", "-")...)
+				r := getReaction(t, namespace, name)
+				if got := r.Spec.Actions[0]; r.Generation != int64(generation+1) || (got.JobTemplate != nil) != (what == whole) || (got.Image == "") != (what == whole) {
+					t.Errorf("generation %d: %+v", r.Generation, got)
+				}
+			}
+		})
+	}
+}
+
+// What a list says by default does not stay in it once the manifest says something else.
+func TestWhenIsReplaced(t *testing.T) {
+	namespace := newNamespace(t)
+	for name, apply := range map[string][]string{"client-side": {"apply"}, "server-side": {"apply", "--server-side"}} {
+		for _, version := range []string{"v1", "v1alpha1"} {
+			manifest := func(when string) string {
+				return "apiVersion: karo.io/" + version + "\nkind: AlertReaction\nmetadata: {name: " + name + "-" + version + "}\nspec: {alertName: A, " + when + "actions: [{name: act, image: busybox}]}\n"
+			}
+			for _, step := range []struct {
+				when string
+				want []v1.When
+			}{
+				{"", []v1.When{v1.WhenFiring}},
+				{"when: [Resolved], ", []v1.When{v1.WhenResolved}},
+				{"when: [Firing, Resolved], ", []v1.When{v1.WhenFiring, v1.WhenResolved}},
+				{"", []v1.When{v1.WhenFiring}},
+			} {
+				kubectl(t, manifest(step.when), append(apply, "-n", namespace, "-f", "-")...)
+				if got := getReaction(t, namespace, name+"-"+version).Spec.When; !slices.Equal(got, step.want) {
+					t.Errorf("%s in %s: %q gives %v, want %v", name, version, step.when, got, step.want)
+				}
+			}
+		}
 	}
 }
 
@@ -166,8 +255,7 @@ spec:
 	alpha.Spec.When, alpha.Spec.Order, alpha.Spec.AlertScope, alpha.Spec.Suspend = nil, "", "", nil
 	alpha.Spec.Actions[0].BackoffLimit, alpha.Spec.Actions[0].ActiveDeadlineSeconds, alpha.Spec.Actions[0].TTLSecondsAfterFinished = nil, nil, nil
 	alpha.Spec.Actions[0].Env[0].ValueFrom.AlertRef.Inline = false
-	alpha.Labels = map[string]string{"changed": "by an old client"}
-	alpha.Labels["changed"] = "yes"
+	alpha.Labels = map[string]string{"changed": "yes"}
 	if _, err := client.KaroV1alpha1().AlertReactions(namespace).Update(t.Context(), alpha, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -20937,7 +20937,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 					"when": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "set",
+								"x-kubernetes-list-type": "atomic",
 							},
 						},
 						SchemaProps: spec.SchemaProps{
@@ -22829,7 +22829,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 					"when": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "set",
+								"x-kubernetes-list-type": "atomic",
 							},
 						},
 						SchemaProps: spec.SchemaProps{

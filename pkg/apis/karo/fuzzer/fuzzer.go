@@ -35,13 +35,6 @@ func Funcs(serializer.CodecFactory) []any {
 			s.Suspend = new(c.Bool())
 			s.Order = pick(c, karo.OrderParallel, karo.OrderSequential)
 		},
-		func(a *karo.Action, c randfill.Continue) {
-			c.FillNoCustom(a)
-			// Those of a whole Job stand in their place.
-			if a.JobTemplate == nil {
-				fillLimits(&a.BackoffLimit, &a.ActiveDeadlineSeconds, &a.TTLSecondsAfterFinished, c)
-			}
-		},
 		func(e *karo.EnvVar, c randfill.Continue) {
 			// A variable has one value at most. None at all is the empty literal. In v1alpha1 a value may stand beside a
 			// source, which v1 refuses; the conversions have tests of their own for that.
@@ -69,7 +62,6 @@ func Funcs(serializer.CodecFactory) []any {
 			c.FillNoCustom(j)
 			reaction := v1.AlertReaction{Spec: v1.AlertReactionSpec{JobTemplate: j}}
 			v1.SetObjectDefaults_AlertReaction(&reaction)
-			fillLimits(&j.Spec.BackoffLimit, &j.Spec.ActiveDeadlineSeconds, &j.Spec.TTLSecondsAfterFinished, c)
 		},
 		func(j *batchv1.Job, c randfill.Continue) {
 			c.FillNoCustom(j)
@@ -78,13 +70,6 @@ func Funcs(serializer.CodecFactory) []any {
 			*j = result.Alerts[0].Reactions[0].Jobs[0]
 		},
 	}
-}
-
-// fillLimits sets limits that are not the defaults: v1 fills those in, and v1alpha1 leaves them out.
-func fillLimits(backoffLimit **int32, activeDeadlineSeconds **int64, ttlSecondsAfterFinished **int32, c randfill.Continue) {
-	*backoffLimit = new(v1.DefaultBackoffLimit + 1 + c.Int31n(100))
-	*activeDeadlineSeconds = new(v1.DefaultActiveDeadlineSeconds + 1 + c.Int63n(100))
-	*ttlSecondsAfterFinished = new(v1.DefaultTTLSecondsAfterFinished + 1 + c.Int31n(100))
 }
 
 // expression returns one of the texts that stand for a part of the alert.

@@ -15,13 +15,6 @@ import (
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
 
-// limited returns a Job template that has these limits and nothing else.
-func limited(backoffLimit int32, activeDeadlineSeconds int64, ttlSecondsAfterFinished int32) *batchv1.JobTemplateSpec {
-	return &batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{
-		BackoffLimit: &backoffLimit, ActiveDeadlineSeconds: &activeDeadlineSeconds, TTLSecondsAfterFinished: &ttlSecondsAfterFinished,
-	}}
-}
-
 func TestDefaults(t *testing.T) {
 	scheme := runtime.NewScheme()
 	install.Install(scheme)
@@ -43,10 +36,8 @@ func TestDefaults(t *testing.T) {
 				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
 				// What is in an atomic list stays as it was applied.
 				Matchers: []v1.Matcher{{Name: "severity", Value: "critical"}},
-				Actions: []v1.Action{{
-					Name: "a", Image: "busybox",
-					BackoffLimit: new(int32(0)), ActiveDeadlineSeconds: new(int64(3600)), TTLSecondsAfterFinished: new(int32(3600)),
-				}},
+				// The limits of an action are not those of the version.
+				Actions: []v1.Action{{Name: "a", Image: "busybox"}},
 				Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{ISCSIInterface: "default"}}}},
 			},
 		},
@@ -66,7 +57,7 @@ func TestDefaults(t *testing.T) {
 				}},
 			},
 		},
-		"the limits of a whole Job are its own": {
+		"a whole Job stays as it is": {
 			given: v1.AlertReactionSpec{
 				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
 				JobTemplate: &batchv1.JobTemplateSpec{},
@@ -74,21 +65,8 @@ func TestDefaults(t *testing.T) {
 			},
 			want: v1.AlertReactionSpec{
 				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
-				JobTemplate: limited(0, 3600, 3600),
-				// Beside a Job template the limits of the action would be fields that may not be given.
-				Actions: []v1.Action{{Name: "a", JobTemplate: limited(0, 3600, 3600)}},
-			},
-		},
-		"the limits that a whole Job has stay": {
-			given: v1.AlertReactionSpec{
-				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
-				JobTemplate: limited(6, 1, 0),
-				Actions:     []v1.Action{{Name: "a", JobTemplate: limited(1, 2, 3)}},
-			},
-			want: v1.AlertReactionSpec{
-				When: firing.When, AlertScope: firing.AlertScope, Suspend: firing.Suspend, Order: firing.Order,
-				JobTemplate: limited(6, 1, 0),
-				Actions:     []v1.Action{{Name: "a", JobTemplate: limited(1, 2, 3)}},
+				JobTemplate: &batchv1.JobTemplateSpec{},
+				Actions:     []v1.Action{{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}},
 			},
 		},
 	} {

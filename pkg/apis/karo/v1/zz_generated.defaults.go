@@ -218,7 +218,6 @@ func SetObjectDefaults_AlertReaction(in *AlertReaction) {
 	SetDefaults_AlertReactionSpec(&in.Spec)
 	for i := range in.Spec.Actions {
 		a := &in.Spec.Actions[i]
-		SetDefaults_Action(a)
 		if a.JobTemplate != nil {
 			for j := range a.JobTemplate.Spec.Template.Spec.Volumes {
 				b := &a.JobTemplate.Spec.Template.Spec.Volumes[j]
@@ -636,7 +635,6 @@ func SetObjectDefaults_ReactionRevision(in *ReactionRevision) {
 	SetDefaults_AlertReactionSpec(&in.Spec)
 	for i := range in.Spec.Actions {
 		a := &in.Spec.Actions[i]
-		SetDefaults_Action(a)
 		if a.JobTemplate != nil {
 			for j := range a.JobTemplate.Spec.Template.Spec.Volumes {
 				b := &a.JobTemplate.Spec.Template.Spec.Volumes[j]

@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/conversion"
 
 	"karo.io/karo/pkg/apis/karo"
-	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
 
 // Convert_v1alpha1_EnvVar_To_karo_EnvVar takes a value as it is, and an alertRef that is marked for the expression that
@@ -48,30 +47,4 @@ func Convert_karo_EnvVar_To_v1alpha1_EnvVar(in *karo.EnvVar, out *EnvVar, s conv
 //nolint:revive // The generator finds conversion functions by this name.
 func Convert_v1alpha1_AlertFieldSelector_To_karo_AlertFieldSelector(in *AlertFieldSelector, out *karo.AlertFieldSelector, s conversion.Scope) error {
 	return autoConvert_v1alpha1_AlertFieldSelector_To_karo_AlertFieldSelector(in, out, s)
-}
-
-// Convert_karo_Action_To_v1alpha1_Action leaves out the limits that are what they would be by default. The list of the
-// actions is replaced as a whole when a manifest is applied, so that whatever it did not say would be a difference.
-//
-//nolint:revive // The generator finds conversion functions by this name.
-func Convert_karo_Action_To_v1alpha1_Action(in *karo.Action, out *Action, s conversion.Scope) error {
-	if err := autoConvert_karo_Action_To_v1alpha1_Action(in, out, s); err != nil {
-		return err
-	}
-	leaveOut(&out.BackoffLimit, v1.DefaultBackoffLimit)
-	leaveOut(&out.ActiveDeadlineSeconds, v1.DefaultActiveDeadlineSeconds)
-	leaveOut(&out.TTLSecondsAfterFinished, v1.DefaultTTLSecondsAfterFinished)
-	if out.JobTemplate != nil {
-		out.JobTemplate = out.JobTemplate.DeepCopy()
-		leaveOut(&out.JobTemplate.Spec.BackoffLimit, v1.DefaultBackoffLimit)
-		leaveOut(&out.JobTemplate.Spec.ActiveDeadlineSeconds, v1.DefaultActiveDeadlineSeconds)
-		leaveOut(&out.JobTemplate.Spec.TTLSecondsAfterFinished, v1.DefaultTTLSecondsAfterFinished)
-	}
-	return nil
-}
-
-func leaveOut[T comparable](field **T, byDefault T) {
-	if *field != nil && **field == byDefault {
-		*field = nil
-	}
 }

@@ -4,8 +4,7 @@
 // Package v1alpha1 is the version of the karo.io API group that users of the operator before this server wrote their
 // AlertReactions in. It differs from v1 in the variables of an action: a value is always literal here, and what comes
 // from the alert is an alertRef. Every other field of v1 is here too, and an update that lacks one keeps what is stored. The
-// list of the actions is one value, as it was: applying a manifest replaces it, and limits of an action that are as they
-// would be by default are not shown.
+// list of the actions is one value, as it was: applying a manifest replaces it.
 //
 // +k8s:deepcopy-gen=package
 // +k8s:openapi-gen=true

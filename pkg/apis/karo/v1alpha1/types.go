@@ -59,7 +59,7 @@ type AlertReactionSpec struct {
 	// resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both
 	// listed it takes place only if there was such a run. Default: ["Firing"]. Example: ["Firing", "Resolved"].
 	// +optional
-	// +listType=set
+	// +listType=atomic
 	When []When `json:"when,omitempty"`
 	// AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction
 	// answers: "Namespace" those whose label "namespace" is the namespace of the reaction, "Cluster" all. The latter
@@ -199,7 +199,7 @@ type Action struct {
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 	// Resources are the compute resources of the container.
 	// +optional
-	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 	// VolumeMounts mount volumes of the reaction into the container.
 	// +optional
 	// +listType=map

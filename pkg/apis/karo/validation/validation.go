@@ -24,6 +24,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/matching"
 )
@@ -93,12 +94,22 @@ func alertReactionSpec(spec *karo.AlertReactionSpec, stored []karo.Action, optio
 		actions.Insert(action.Name)
 		errs = append(errs, validateAction(action, volumes, actionOptions(action, stored, options), at)...)
 	}
-	if size, err := json.Marshal(spec); err != nil {
+	if size, err := sizeOf(spec); err != nil {
 		errs = append(errs, field.InternalError(path, err))
-	} else if len(size) > MaxSpecBytes {
+	} else if size > MaxSpecBytes {
 		errs = append(errs, field.TooLong(path, "", MaxSpecBytes))
 	}
 	return errs
+}
+
+// sizeOf returns the length in bytes of a spec as it is stored, which is what its author sees.
+func sizeOf(spec *karo.AlertReactionSpec) (int, error) {
+	var stored v1.AlertReactionSpec
+	if err := v1.Convert_karo_AlertReactionSpec_To_v1_AlertReactionSpec(spec, &stored, nil); err != nil {
+		return 0, err
+	}
+	text, err := json.Marshal(&stored)
+	return len(text), err
 }
 
 // lenience says in what an action may be as only v1alpha1 takes it.
@@ -154,6 +165,10 @@ func validateJobTemplate(template *batchv1.JobTemplateSpec, path *field.Path) fi
 	var errs field.ErrorList
 	if len(template.Spec.Template.Spec.Containers) == 0 {
 		errs = append(errs, field.Required(path.Child("spec", "template", "spec", "containers"), "at least one container is required"))
+	}
+	if n := template.Spec.TTLSecondsAfterFinished; n != nil {
+		// The cluster is not asked about it: Karo sets it on the Job that has ended.
+		errs = append(errs, apivalidation.ValidateNonnegativeField(int64(*n), path.Child("spec", "ttlSecondsAfterFinished"))...)
 	}
 	if ptr.Deref(template.Spec.Suspend, false) {
 		errs = append(errs, field.Forbidden(path.Child("spec", "suspend"), "a Job that is suspended never ends; suspend the reaction"))

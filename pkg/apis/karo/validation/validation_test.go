@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/karo/validation"
 	"karo.io/karo/pkg/apis/nanotime"
 )
@@ -694,7 +695,12 @@ func TestSizeOfASpec(t *testing.T) {
 	fill := func(text string) *karo.AlertReaction {
 		return reaction(func(r *karo.AlertReaction) { r.Spec.Actions[0].Args = []string{text} })
 	}
-	empty, err := json.Marshal(fill("").Spec)
+	// What counts is what is stored, and what the author sees.
+	var versioned v1.AlertReactionSpec
+	if err := v1.Convert_karo_AlertReactionSpec_To_v1_AlertReactionSpec(&fill("").Spec, &versioned, nil); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := json.Marshal(versioned)
 	if err != nil {
 		t.Fatal(err)
 	}

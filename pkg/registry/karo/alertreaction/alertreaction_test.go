@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -168,6 +169,26 @@ func TestUpdateOfTheStatus(t *testing.T) {
 	}
 }
 
+// What has been counted for good is Karo's alone to say.
+func TestSettlementIsNotTheirs(t *testing.T) {
+	storage := open(t)
+	given := reaction()
+	given.Name = "r"
+	created := registrytest.Create(t, storage.Store, given)
+	counted := registrytest.Update(t, storage.OwnStatus, created, func(r *karo.AlertReaction) {
+		r.Status.Settlement = &karo.Settlement{Count: 3, Executions: []types.UID{"a"}}
+	})
+	for _, forged := range []*karo.Settlement{nil, {Count: 9}, {Count: 3, Executions: []types.UID{"a", "b"}}} {
+		updated := registrytest.Update(t, storage.Status, counted, func(r *karo.AlertReaction) {
+			r.Status.Settlement, r.Status.TriggerCount = forged, 7
+		})
+		if diff := cmp.Diff(counted.Status.Settlement, updated.Status.Settlement); diff != "" || updated.Status.TriggerCount != 7 {
+			t.Errorf("(-stored +got):\n%s", diff)
+		}
+		counted = updated
+	}
+}
+
 func TestStatusNeverCreates(t *testing.T) {
 	storage := open(t)
 	given := reaction()
@@ -215,8 +236,9 @@ func TestResetFields(t *testing.T) {
 		strategy rest.ResetFieldsStrategy
 		want     *fieldpath.Set
 	}{
-		"spec":   {storage.Store, fieldpath.NewSet(fieldpath.MakePathOrDie("status"))},
-		"status": {storage.Status, fieldpath.NewSet(registrytest.StatusResets()...)},
+		"spec":            {storage.Store, fieldpath.NewSet(fieldpath.MakePathOrDie("status"))},
+		"status":          {storage.Status, fieldpath.NewSet(append(registrytest.StatusResets(), fieldpath.MakePathOrDie("status", "settlement"))...)},
+		"status, by Karo": {storage.OwnStatus, fieldpath.NewSet(registrytest.StatusResets()...)},
 	} {
 		got := tc.strategy.GetResetFields()
 		if len(got) != 2 || !got["karo.io/v1"].Equals(tc.want) || !got["karo.io/v1alpha1"].Equals(tc.want) {

@@ -23,6 +23,8 @@ import (
 type Storage struct {
 	Store  *registry.Store
 	Status *status.REST
+	// OwnStatus is where Karo itself writes their status.
+	OwnStatus *status.REST
 }
 
 // NewStorage returns the storage of AlertReactions.
@@ -44,7 +46,7 @@ func NewStorage(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter)
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optsGetter, AttrFunc: getAttrs}); err != nil {
 		return nil, fmt.Errorf("storage of alertreactions: %w", err)
 	}
-	return &Storage{Store: store, Status: status.New(store, statusStrategy{s})}, nil
+	return &Storage{Store: store, Status: status.New(store, clientStatusStrategy{statusStrategy{s}}), OwnStatus: status.New(store, statusStrategy{s})}, nil
 }
 
 // CountFiring returns how many of the alerts that are known to fire in its namespace a reaction answers.

@@ -60,6 +60,8 @@ func (strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	if isV1alpha1(ctx) {
 		nameUniquely(ctx, reaction.Spec.Actions)
 		setDefaults(reaction)
+	} else {
+		showLimits(reaction.Spec.Actions, nil)
 	}
 }
 
@@ -72,8 +74,10 @@ func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 		if isUpdate(ctx) {
 			keepStored(&reaction.Spec, spec)
 		}
-		keepStoredOfActions(reaction.Spec.Actions, spec.Actions)
+		keepStoredOfActions(ctx, reaction.Spec.Actions, spec.Actions)
 		setDefaults(reaction)
+	} else {
+		showLimits(reaction.Spec.Actions, stored.Spec.Actions)
 	}
 	if !apiequality.Semantic.DeepEqual(reaction.Spec, stored.Spec) {
 		reaction.Generation = stored.Generation + 1
@@ -107,18 +111,23 @@ func (strategy) AllowCreateOnUpdate(context.Context) bool      { return false }
 func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 func (strategy) Canonicalize(runtime.Object)                   {}
 
+// statusStrategy is for what Karo writes.
 type statusStrategy struct {
 	strategy
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return inAllVersions(fieldpath.NewSet(
+	return inAllVersions(notStatus())
+}
+
+func notStatus() *fieldpath.Set {
+	return fieldpath.NewSet(
 		fieldpath.MakePathOrDie("spec"),
 		fieldpath.MakePathOrDie("metadata", "labels"),
 		fieldpath.MakePathOrDie("metadata", "annotations"),
 		fieldpath.MakePathOrDie("metadata", "finalizers"),
 		fieldpath.MakePathOrDie("metadata", "ownerReferences"),
-	))
+	)
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
@@ -130,6 +139,23 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 // ValidateUpdate looks at no spec: one that was stored under other rules still has a status.
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.AlertReactionStatusUpdate(obj.(*karo.AlertReaction), old.(*karo.AlertReaction))
+}
+
+// clientStatusStrategy is for what others write. By the settlement Karo tells which Executions have been counted, and need
+// not be kept any more; whoever may write a status must not have them let go.
+type clientStatusStrategy struct {
+	statusStrategy
+}
+
+func (clientStatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	set := notStatus()
+	set.Insert(fieldpath.MakePathOrDie("status", "settlement"))
+	return inAllVersions(set)
+}
+
+func (s clientStatusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	s.statusStrategy.PrepareForUpdate(ctx, obj, old)
+	obj.(*karo.AlertReaction).Status.Settlement = old.(*karo.AlertReaction).Status.Settlement.DeepCopy()
 }
 
 // toSelectableFields returns the fields that a field selector may name; karo.SelectableFields lists them.

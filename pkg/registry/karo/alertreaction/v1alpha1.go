@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -17,6 +18,7 @@ import (
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/karo/v1alpha1"
+	"karo.io/karo/pkg/jobs"
 )
 
 // isV1alpha1 reports whether a request speaks v1alpha1.
@@ -85,11 +87,16 @@ func keepStored(spec, stored *karo.AlertReactionSpec) {
 	}
 }
 
-// keepStoredOfActions does the same for the actions, which are told apart by their names.
-func keepStoredOfActions(actions, stored []karo.Action) {
+// keepStoredOfActions does the same for the actions, which are told apart by their names. It tells what it keeps: somebody
+// may have meant to remove it.
+func keepStoredOfActions(ctx context.Context, actions, stored []karo.Action) {
 	for i := range actions {
-		if s := find(stored, func(s *karo.Action) bool { return s.Name == actions[i].Name }); s != nil {
-			keepStoredOfAction(&actions[i], s)
+		s := find(stored, func(s *karo.Action) bool { return s.Name == actions[i].Name })
+		if s == nil {
+			continue
+		}
+		if kept := keepStoredOfAction(&actions[i], s); len(kept) > 0 {
+			warning.AddWarning(ctx, "", fmt.Sprintf("spec.actions[%d]: %s stays as it is stored; it can be removed in karo.io/v1", i, strings.Join(kept, ", ")))
 		}
 	}
 }
@@ -104,27 +111,39 @@ func keepStoredOfVolume(volume, stored *corev1.Volume) {
 	}
 }
 
-func keepStoredOfAction(action, stored *karo.Action) {
+// keepStoredOfAction returns the names of the fields that it keeps.
+func keepStoredOfAction(action, stored *karo.Action) []string {
+	if action.JobTemplate != nil {
+		return nil // It takes the place of all that is stored.
+	}
 	if action.Image == "" && stored.JobTemplate != nil {
-		keep(&action.JobTemplate, stored.JobTemplate)
-		return
+		action.JobTemplate = stored.JobTemplate
+		return []string{"jobTemplate"}
 	}
-	keep(&action.ImagePullPolicy, stored.ImagePullPolicy)
-	keep(&action.EnvFrom, stored.EnvFrom)
-	keep(&action.Resources.Claims, stored.Resources.Claims)
-	keep(&action.SecurityContext, stored.SecurityContext)
+	var kept []string
+	note := func(name string, isKept bool) {
+		if isKept {
+			kept = append(kept, name)
+		}
+	}
+	note("imagePullPolicy", keep(&action.ImagePullPolicy, stored.ImagePullPolicy))
+	note("envFrom", keep(&action.EnvFrom, stored.EnvFrom))
+	note("resources.claims", keep(&action.Resources.Claims, stored.Resources.Claims))
+	note("securityContext", keep(&action.SecurityContext, stored.SecurityContext))
 	if action.ServiceAccount == stored.ServiceAccount {
-		keep(&action.ServiceAccountName, stored.ServiceAccountName)
+		note("serviceAccountName", keep(&action.ServiceAccountName, stored.ServiceAccountName))
 	}
-	keep(&action.BackoffLimit, stored.BackoffLimit)
-	keep(&action.ActiveDeadlineSeconds, stored.ActiveDeadlineSeconds)
-	keep(&action.TTLSecondsAfterFinished, stored.TTLSecondsAfterFinished)
+	// What is the same whether or not it stays need not be told.
+	note("backoffLimit", keep(&action.BackoffLimit, stored.BackoffLimit) && *stored.BackoffLimit != jobs.DefaultBackoffLimit)
+	note("activeDeadlineSeconds", keep(&action.ActiveDeadlineSeconds, stored.ActiveDeadlineSeconds) && *stored.ActiveDeadlineSeconds != jobs.DefaultActiveDeadlineSeconds)
+	note("ttlSecondsAfterFinished", keep(&action.TTLSecondsAfterFinished, stored.TTLSecondsAfterFinished) && *stored.TTLSecondsAfterFinished != jobs.DefaultTTLSecondsAfterFinished)
 	for i := range action.VolumeMounts {
 		mount := &action.VolumeMounts[i]
 		if s := find(stored.VolumeMounts, func(s *corev1.VolumeMount) bool { return s.MountPath == mount.MountPath }); s != nil {
-			keep(&mount.SubPathExpr, s.SubPathExpr)
-			keep(&mount.MountPropagation, s.MountPropagation)
-			keep(&mount.RecursiveReadOnly, s.RecursiveReadOnly)
+			path := fmt.Sprintf("volumeMounts[%d].", i)
+			note(path+"subPathExpr", keep(&mount.SubPathExpr, s.SubPathExpr))
+			note(path+"mountPropagation", keep(&mount.MountPropagation, s.MountPropagation))
+			note(path+"recursiveReadOnly", keep(&mount.RecursiveReadOnly, s.RecursiveReadOnly))
 		}
 	}
 	for i := range action.Env {
@@ -138,15 +157,19 @@ func keepStoredOfAction(action, stored *karo.Action) {
 			v.Expression, v.ValueFrom = s.Expression, nil
 		case *v.ValueFrom == karo.EnvVarSource{} && s.ValueFrom != nil:
 			v.ValueFrom = s.ValueFrom
+			note(fmt.Sprintf("env[%d].valueFrom", i), true)
 		}
 	}
+	return kept
 }
 
-// keep sets a field that is not given to what is stored.
-func keep[T any](given *T, stored T) {
-	if reflect.ValueOf(given).Elem().IsZero() {
-		*given = stored
+// keep sets a field that is not given to what is stored, and reports whether that makes a difference.
+func keep[T any](given *T, stored T) bool {
+	if !reflect.ValueOf(given).Elem().IsZero() || reflect.ValueOf(&stored).Elem().IsZero() {
+		return false
 	}
+	*given = stored
+	return true
 }
 
 func find[T any](items []T, is func(*T) bool) *T {

@@ -37,7 +37,8 @@ func limited(name string) karo.Action {
 	}
 }
 
-// What a v1alpha1 client writes, which knows nothing of these fields, is what the defaults of v1 say.
+// What a v1alpha1 client writes, which knows nothing of these fields, is what the defaults of v1 say, but for the actions:
+// their list reads back as it was written.
 func TestCreateInV1alpha1(t *testing.T) {
 	ctx, warnings := request(t, "v1alpha1", "create")
 	got := &karo.AlertReaction{Spec: karo.AlertReactionSpec{
@@ -47,7 +48,7 @@ func TestCreateInV1alpha1(t *testing.T) {
 	want := &karo.AlertReaction{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Spec: karo.AlertReactionSpec{
 		AlertName: "A", Matchers: []karo.Matcher{{Name: "a", Value: "b"}},
 		When: []karo.When{karo.WhenFiring}, AlertScope: karo.ScopeNamespace, Suspend: new(false), Order: karo.OrderParallel,
-		Actions: []karo.Action{limited("a"), limited("a-2")},
+		Actions: []karo.Action{{Name: "a", Image: "i"}, {Name: "a-2", Image: "i"}},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -57,12 +58,19 @@ func TestCreateInV1alpha1(t *testing.T) {
 	}
 }
 
-// In v1 the defaults have been set before, and two actions of a name are for the validation to refuse.
+// In v1 the defaults have been set before, and two actions of a name are for the validation to refuse. Actions show the
+// limits that they have.
 func TestCreateInV1(t *testing.T) {
 	ctx, warnings := request(t, "v1", "create")
-	got := &karo.AlertReaction{Spec: karo.AlertReactionSpec{Actions: []karo.Action{{Name: "a"}, {Name: "a"}}}}
-	want := got.DeepCopy()
-	want.Generation = 1
+	whole := karo.Action{Name: "whole", JobTemplate: &batchv1.JobTemplateSpec{}}
+	got := &karo.AlertReaction{Spec: karo.AlertReactionSpec{Actions: []karo.Action{
+		{Name: "a", Image: "i"}, {Name: "a", Image: "i"}, {Name: "b", BackoffLimit: new(int32(2))}, whole,
+	}}}
+	other := limited("b")
+	other.Image, other.BackoffLimit = "", new(int32(2))
+	want := &karo.AlertReaction{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Spec: karo.AlertReactionSpec{
+		Actions: []karo.Action{limited("a"), limited("a"), other, whole},
+	}}
 	strategy{}.PrepareForCreate(ctx, got)
 	if diff := cmp.Diff(want, got); diff != "" || len(warnings.texts) > 0 {
 		t.Errorf("got warnings %q (-want +got):\n%s", warnings.texts, diff)
@@ -199,6 +207,9 @@ func TestAnotherServiceAccountInV1alpha1(t *testing.T) {
 
 func TestAnUpdateInV1KeepsNothing(t *testing.T) {
 	want := written()
+	for i := range want.Spec.Actions {
+		showLimits(want.Spec.Actions[i:i+1], nil)
+	}
 	if diff := cmp.Diff(want.Spec, update(t, "v1", "update", written(), stored()).Spec); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -258,5 +269,70 @@ func TestWhatIsKept(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Whoever changes something else in v1 does not change the actions that v1alpha1 wrote.
+func TestLimitsInV1(t *testing.T) {
+	plain := karo.Action{Name: "a", Image: "i"}
+	changed := limited("a")
+	changed.Image = "j"
+	whole := karo.Action{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}
+	filledIn, own := limited("a"), limited("a")
+	filledIn.Image, filledIn.JobTemplate = "", whole.JobTemplate
+	own.Image, own.JobTemplate, own.BackoffLimit = "", whole.JobTemplate, new(int32(3))
+	ownLeft := karo.Action{Name: "a", JobTemplate: whole.JobTemplate, BackoffLimit: own.BackoffLimit}
+	for name, tc := range map[string]struct{ given, stored, want karo.Action }{
+		"as it is stored":                 {plain, plain, plain},
+		"another image":                   {karo.Action{Name: "a", Image: "j"}, plain, changed},
+		"a limit is taken back":           {plain, changed, limited("a")},
+		"another action":                  {plain, karo.Action{Name: "b", Image: "i"}, limited("a")},
+		"a whole Job in its place":        {filledIn, limited("a"), whole},
+		"a whole Job beside a limit":      {own, limited("a"), ownLeft},
+		"a whole Job beside one of old":   {filledIn, whole, filledIn},
+		"an image in a whole Job's place": {plain, whole, limited("a")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := []karo.Action{*tc.given.DeepCopy()}
+			showLimits(got, []karo.Action{tc.stored})
+			if diff := cmp.Diff(tc.want, got[0]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What an update in v1alpha1 takes out of an action, and stays, is told.
+func TestWhatIsKeptIsTold(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stored karo.Action
+		want   []string
+	}{
+		"nothing":                  {karo.Action{Name: "a", Image: "i"}, nil},
+		"limits that are the same": {limited("a"), nil},
+		"what an operator of old did not know": {
+			stored().Spec.Actions[0],
+			[]string{"spec.actions[0]: imagePullPolicy, envFrom, securityContext, backoffLimit, activeDeadlineSeconds, ttlSecondsAfterFinished, " +
+				"volumeMounts[0].subPathExpr, volumeMounts[0].mountPropagation, env[0].valueFrom stays as it is stored; it can be removed in karo.io/v1"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, warnings := request(t, "v1alpha1", "patch")
+			given := []karo.Action{{
+				Name: "a", Image: "i", VolumeMounts: []corev1.VolumeMount{{Name: "v", MountPath: "/v"}},
+				Env: []karo.EnvVar{{Name: "FIELD", ValueFrom: &karo.EnvVarSource{}}},
+			}}
+			keepStoredOfActions(ctx, given, []karo.Action{tc.stored})
+			if !slices.Equal(warnings.texts, tc.want) {
+				t.Errorf("got %q, want %q", warnings.texts, tc.want)
+			}
+		})
+	}
+	// A whole Job takes the place of everything.
+	ctx, warnings := request(t, "v1alpha1", "update")
+	given := []karo.Action{{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}}
+	keepStoredOfActions(ctx, given, stored().Spec.Actions)
+	if diff := cmp.Diff([]karo.Action{{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}}, given); diff != "" || len(warnings.texts) > 0 {
+		t.Errorf("warnings %q (-want +got):\n%s", warnings.texts, diff)
 	}
 }

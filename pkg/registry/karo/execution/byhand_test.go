@@ -373,7 +373,7 @@ func TestCancel(t *testing.T) {
 	if _, err := cancel("alice", e.Name, &metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
 		t.Error(err)
 	}
-	running := registrytest.Update(t, h.Executions.Status, e, func(e *karo.Execution) { e.Status.Phase = karo.PhaseRunning })
+	running := registrytest.Update(t, h.Executions.OwnStatus, e, func(e *karo.Execution) { e.Status.Phase = karo.PhaseRunning })
 	if running.Status.Cancellation != nil {
 		t.Fatalf("a dry run has cancelled it: %+v", running.Status)
 	}
@@ -389,7 +389,7 @@ func TestCancel(t *testing.T) {
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("asked again (-first +second):\n%s", diff)
 	}
-	registrytest.Update(t, h.Executions.Status, second, func(e *karo.Execution) {
+	registrytest.Update(t, h.Executions.OwnStatus, second, func(e *karo.Execution) {
 		e.Status.Phase, e.Status.CompletionTime = karo.PhaseCancelled, &metav1.Time{Time: time.Unix(1, 0)}
 	})
 	if _, err := cancel("alice", e.Name, &metav1.CreateOptions{}); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "it has ended: Cancelled") {

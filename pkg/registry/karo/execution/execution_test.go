@@ -4,6 +4,7 @@
 package execution_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -159,7 +160,7 @@ func TestUpdateOfTheStatus(t *testing.T) {
 	given := newExecution()
 	given.Name, given.Labels, given.Finalizers = "e", map[string]string{"a": "b"}, []string{"karo.io/memory"}
 	created := registrytest.Create(t, storage.Store, given)
-	updated := registrytest.Update(t, storage.Status, created, func(e *karo.Execution) {
+	updated := registrytest.Update(t, storage.OwnStatus, created, func(e *karo.Execution) {
 		e.Status = karo.ExecutionStatus{Phase: karo.PhaseRunning, Reason: "r", Actions: []karo.ActionStatus{{Name: "a"}}}
 		e.Spec = karo.ExecutionSpec{}
 		e.Labels = nil
@@ -176,13 +177,48 @@ func TestUpdateOfTheStatus(t *testing.T) {
 	}
 }
 
+// Whatever a client writes into a status, nothing that has run runs again by it, and nothing is stopped or let go.
+func TestUpdateOfTheStatusByOthers(t *testing.T) {
+	storage := open(t)
+	given := newExecution()
+	given.Name = "e"
+	ended := &metav1.Time{Time: time.Unix(1, 0)}
+	condition := metav1.Condition{Type: "Seen", Status: metav1.ConditionTrue, Reason: "r", LastTransitionTime: metav1.Unix(1, 0)}
+	for name, stored := range map[string]karo.ExecutionStatus{
+		"succeeded": {Phase: karo.PhaseSucceeded, StartTime: ended, CompletionTime: ended, Actions: []karo.ActionStatus{{Name: "a", JobName: "j", JobUID: "u", Phase: karo.PhaseSucceeded}}},
+		"skipped":   {Phase: karo.PhaseSkipped, Reason: "Suspended", CompletionTime: ended},
+		"running":   {Phase: karo.PhaseRunning, StartTime: ended, Actions: []karo.ActionStatus{{Name: "a", JobName: "j", JobUID: "u", Phase: karo.PhaseRunning}}},
+		"pending":   {Phase: karo.PhasePending},
+	} {
+		for what, forged := range map[string]karo.ExecutionStatus{
+			"nothing":   {},
+			"pending":   {Phase: karo.PhasePending},
+			"cancelled": {Phase: karo.PhaseRunning, Cancellation: &karo.Cancellation{Time: *ended, User: "u"}, Actions: stored.Actions},
+			"ended":     {Phase: karo.PhaseSucceeded, CompletionTime: ended, StartTime: ended},
+			"skipped":   {Phase: karo.PhaseSkipped, CompletionTime: ended},
+			"another's": {Phase: karo.PhaseRunning, Actions: []karo.ActionStatus{{Name: "a", JobName: "other", JobUID: "v"}}},
+		} {
+			given.Name = name + "-" + strings.ReplaceAll(what, "'", "")
+			created := registrytest.Create(t, storage.Store, given.DeepCopy())
+			before := registrytest.Update(t, storage.OwnStatus, created, func(e *karo.Execution) { e.Status = *stored.DeepCopy() })
+			forged.Reason, forged.Conditions = "theirs", []metav1.Condition{condition}
+			after := registrytest.Update(t, storage.Status, before, func(e *karo.Execution) { e.Status = *forged.DeepCopy() })
+			want := stored.DeepCopy()
+			want.Reason, want.Conditions = forged.Reason, forged.Conditions
+			if diff := cmp.Diff(*want, after.Status); diff != "" {
+				t.Errorf("%s, %s is written (-want +got):\n%s", name, what, diff)
+			}
+		}
+	}
+}
+
 func TestUpdateOfTheStatusIsValidated(t *testing.T) {
 	storage := open(t)
 	given := newExecution()
 	given.Name = "e"
 	created := registrytest.Create(t, storage.Store, given)
 	created.Status.Phase = "Done"
-	_, _, err := storage.Status.Update(registrytest.Context(t), "e", rest.DefaultUpdatedObjectInfo(created),
+	_, _, err := storage.OwnStatus.Update(registrytest.Context(t), "e", rest.DefaultUpdatedObjectInfo(created),
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	const want = `Execution.karo.io "e" is invalid: status.phase: Unsupported value: "Done": supported values: ` +
 		`"Pending", "Running", "Succeeded", "Failed", "Cancelled", "Skipped"`
@@ -218,7 +254,12 @@ func TestAnUpdateCreatesNoForgery(t *testing.T) {
 func TestResetFields(t *testing.T) {
 	storage := open(t)
 	registrytest.ExpectResetFields(t, storage.Execution, fieldpath.MakePathOrDie("status"))
-	registrytest.ExpectResetFields(t, storage.Status, registrytest.StatusResets()...)
+	registrytest.ExpectResetFields(t, storage.OwnStatus, registrytest.StatusResets()...)
+	theirs := registrytest.StatusResets()
+	for _, ours := range []string{"phase", "actions", "startTime", "completionTime", "cancellation"} {
+		theirs = append(theirs, fieldpath.MakePathOrDie("status", ours))
+	}
+	registrytest.ExpectResetFields(t, storage.Status, theirs...)
 }
 
 func TestSelectableFields(t *testing.T) {

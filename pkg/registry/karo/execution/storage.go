@@ -23,8 +23,9 @@ import (
 type Storage struct {
 	Execution *REST
 	Status    *status.REST
-	// Store is what Karo itself creates Executions in.
-	Store *registry.Store
+	// Store is what Karo itself creates Executions in, and OwnStatus where it writes their status.
+	Store     *registry.Store
+	OwnStatus *status.REST
 }
 
 // NewStorage returns the storage of Executions. What clients create is run by hand.
@@ -50,7 +51,10 @@ func NewStorage(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter,
 	byHand := *store
 	byHand.BeginCreate = hand.begin
 	byHand.UpdateStrategy = clientStrategy{s}
-	return &Storage{Execution: &REST{&byHand}, Status: status.New(store, statusStrategy{s}), Store: store}, nil
+	return &Storage{
+		Execution: &REST{&byHand}, Status: status.New(store, clientStatusStrategy{statusStrategy{s}}),
+		Store: store, OwnStatus: status.New(store, statusStrategy{s}),
+	}, nil
 }
 
 // REST serves Executions.

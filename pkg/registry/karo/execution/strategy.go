@@ -89,6 +89,7 @@ func (s clientStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.O
 	}
 }
 
+// statusStrategy is for what Karo writes.
 type statusStrategy struct {
 	strategy
 }
@@ -113,6 +114,31 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ExecutionStatusUpdate(obj.(*karo.Execution), old.(*karo.Execution))
+}
+
+// clientStatusStrategy is for what others write. By the phase, the actions and their Jobs, and the times, Karo tells what
+// has run, what it may stop, and what it need not keep. Whoever may write a status must not have anything run again by it,
+// nor stopped or deleted, so that only what it says to people is theirs.
+type clientStatusStrategy struct {
+	statusStrategy
+}
+
+func (s clientStatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	reset := s.statusStrategy.GetResetFields()
+	for _, set := range reset {
+		for _, ours := range []string{"phase", "actions", "startTime", "completionTime", "cancellation"} {
+			set.Insert(fieldpath.MakePathOrDie("status", ours))
+		}
+	}
+	return reset
+}
+
+func (s clientStatusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	s.statusStrategy.PrepareForUpdate(ctx, obj, old)
+	e := obj.(*karo.Execution)
+	reason, conditions := e.Status.Reason, e.Status.Conditions
+	e.Status = *old.(*karo.Execution).Status.DeepCopy()
+	e.Status.Reason, e.Status.Conditions = reason, conditions
 }
 
 // toSelectableFields returns the fields that a field selector may name; karo.SelectableFields lists them.

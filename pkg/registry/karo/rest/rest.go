@@ -56,8 +56,8 @@ func NewStores(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter, 
 func (s *Stores) Records() *records.Records {
 	return &records.Records{
 		Executions:      s.Executions.Store,
-		ExecutionStatus: s.Executions.Status,
-		ReactionStatus:  s.AlertReactions.Status,
+		ExecutionStatus: s.Executions.OwnStatus,
+		ReactionStatus:  s.AlertReactions.OwnStatus,
 		Alerts:          s.Alerts,
 		Revisions:       s.Revisions,
 	}
@@ -75,7 +75,7 @@ func (s *Stores) Versions(handler alert.Handler, firing alertreaction.CountFirin
 			"alertreactions/executions": execution.NewOfReactionREST(s.Executions.Execution, s.AlertReactions.Store),
 			"executions":                s.Executions.Execution,
 			"executions/status":         s.Executions.Status,
-			"executions/cancel":         execution.NewCancelREST(s.Executions.Status),
+			"executions/cancel":         execution.NewCancelREST(s.Executions.OwnStatus),
 			"alerts":                    alert.NewREST(s.Alerts, &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "alerts"}),
 			"clusteralerts":             &alert.ClusterREST{NotificationREST: &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "clusteralerts"}},
 			"reactionrevisions":         readonly.New(s.Revisions),
