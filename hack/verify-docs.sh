@@ -13,7 +13,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "${copy}"' EXIT
 hack/copy.sh "${copy}"
 go run ./hack/reference "${copy}"
-for generated in docs README.md; do
+for generated in docs README.md CONTRIBUTING.md CHANGELOG.md; do
 	if ! diff -Nru "${generated}" "${copy}/${generated}"; then
 		printf 'the documentation is out of date. Run "make update", or hack/update-docs.sh alone.\n' >&2
 		exit 1

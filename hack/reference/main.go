@@ -60,7 +60,10 @@ func run(root string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range append(pages, filepath.Join(root, "README.md")) {
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
+		pages = append(pages, filepath.Join(root, name))
+	}
+	for _, name := range pages {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return err
