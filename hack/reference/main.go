@@ -238,7 +238,7 @@ func writeDefinition(page *strings.Builder, name string, definition *common.Open
 		text, byDefault := cutDefault(property.Description)
 		required := ""
 		if slices.Contains(schema.Required, field) {
-			required = "Required. "
+			required, text = "Required. ", strings.Replace(text, " Required.", "", 1)
 		}
 		fmt.Fprintf(page, "| `%s` | %s | %s | %s |\n", field, typeOf(&property), describe(byDefault), required+describe(text))
 	}

@@ -20,7 +20,8 @@ type AlertReaction struct {
 	// Standard object metadata.
 	metav1.ObjectMeta
 
-	// Spec says which alerts the reaction answers and what it then does.
+	// Spec says which alerts the reaction answers and what it then does. Required. Example: {alertName:
+	// KubePodCrashLooping, actions: [{name: report, image: busybox:1.37, command: [date]}]}.
 	Spec AlertReactionSpec
 	// Status is what Karo observed of the reaction. Only Karo writes it.
 	Status AlertReactionStatus
@@ -42,11 +43,12 @@ type AlertReactionList struct {
 // every matcher do.
 type AlertReactionSpec struct {
 	// AlertName is the value that the label "alertname" of an alert must have, exactly. At least one of alertName and
-	// matchers is required. Example: "KubePodCrashLooping".
+	// matchers is required. Default: any. Example: "KubePodCrashLooping".
 	AlertName string
 	// Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they
 	// mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must
-	// match the whole value. Without an alertName, at least one of them must not match the empty string.
+	// match the whole value. Without an alertName, at least one of them must not match the empty string. Default: none.
+	// Example: [{name: severity, value: critical}].
 	Matchers []Matcher
 	// When says for which status of an alert the reaction runs: "Firing" once the alert fires, "Resolved" once it is
 	// resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both
@@ -55,26 +57,27 @@ type AlertReactionSpec struct {
 	// AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction
 	// answers: "Namespace" those whose label "namespace" is the namespace of the reaction, "Cluster" all. The latter
 	// needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts
-	// that are sent to the reaction's own namespace. Default: "Namespace".
+	// that are sent to the reaction's own namespace. Default: "Namespace". Example: "Cluster".
 	AlertScope AlertScope
 	// Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it
 	// still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which
-	// Alertmanager may send only after its repeat_interval. Default: false.
+	// Alertmanager may send only after its repeat_interval. Default: false. Example: true.
 	Suspend *bool
 	// Order says when the actions start: "Parallel" all at once, "Sequential" one after the other, each once the one
-	// before it has succeeded; those behind one that fails do not run. Default: "Parallel".
+	// before it has succeeded; those behind one that fails do not run. Default: "Parallel". Example: "Sequential".
 	Order ActionOrder
 	// ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none
 	// themselves. Default: the namespace's "default". Example: "remediation".
 	ServiceAccountName string
-	// Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless
-	// jobTemplate is given.
+	// Actions are the steps of the reaction, at most 100. Each becomes one Job. Required, unless jobTemplate is given: at
+	// least one. Example: [{name: report, image: busybox:1.37, command: [date]}].
 	Actions []Action
 	// JobTemplate is a whole Job, in the place of actions: the reaction then has the one action "job". See the
-	// jobTemplate of an action for what Karo adds to it.
+	// jobTemplate of an action for what Karo adds to it. Default: none. Example: {spec: {template: {spec: {containers:
+	// [{name: check, image: busybox:1.37, command: [date]}]}}}}.
 	JobTemplate *batchv1.JobTemplateSpec
 	// Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only
-	// those that the action mounts.
+	// those that the action mounts. Default: none. Example: [{name: scratch, emptyDir: {}}].
 	Volumes []corev1.Volume
 }
 
@@ -124,26 +127,26 @@ const (
 
 // Matcher is one condition on an alert.
 type Matcher struct {
-	// Name is the name of a label, or, behind the prefix "annotations.", that of an annotation.
-	// Examples: "severity", "annotations.runbook_url".
+	// Name is the name of a label, or, behind the prefix "annotations.", that of an annotation. Required. Examples:
+	// "severity", "annotations.runbook_url".
 	Name string
-	// Operator is one of "=", "!=", "=~" (regular expression) and "!~" (its negation). Default: "=".
+	// Operator is one of "=", "!=", "=~" (regular expression) and "!~" (its negation). Default: "=". Example: "=~".
 	Operator MatchOperator
-	// Value is what the label is compared with: a text or, for "=~" and "!~", an RE2 regular expression that must
-	// match the whole label value. May be empty.
+	// Value is what the label is compared with: a text or, for "=~" and "!~", an RE2 regular expression that must match
+	// the whole label value. Default: "". Example: "warning|critical".
 	Value string
 }
 
 // Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its
 // container or, whole, by jobTemplate.
 type Action struct {
-	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters,
-	// digits and dashes. Example: "collect-logs".
+	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters, digits
+	// and dashes. Required. Example: "collect-logs".
 	Name string
 	// Image is the container image to run. Required, unless jobTemplate is given. Example: "busybox:1.37".
 	Image string
 	// ImagePullPolicy is "Always", "Never" or "IfNotPresent". Default: "Always" for an image with the tag "latest" or
-	// none, else "IfNotPresent".
+	// none, else "IfNotPresent". Example: "IfNotPresent".
 	ImagePullPolicy corev1.PullPolicy
 	// Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default:
 	// the image's own. Example: ["kubectl", "delete", "pod"].
@@ -151,74 +154,86 @@ type Action struct {
 	// Args are the arguments of the command. One that is exactly "$NAME" or "${NAME}", NAME a variable of the action,
 	// is given the value of that variable, as one argument and without a shell. A script behind "sh -c" stays as it is,
 	// for the shell to expand. Put "--" before values that come from the alert, or one like "--all" is taken for an
-	// option. Default: the image's own. Example: ["-n", "shop", "--", "$POD"].
+	// option. Default: the image's own, and none with a command. Example: ["-n", "shop", "--", "$POD"].
 	Args []string
 	// Env are the environment variables of the container: literal texts, values taken from the alert, or references
 	// that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is
 	// split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.
+	// Default: none. Example: [{name: POD, value: labels.pod}].
 	Env []EnvVar
 	// EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet
-	// resolves them; Karo reads none.
+	// resolves them; Karo reads none. Default: none. Example: [{secretRef: {name: mail}}].
 	EnvFrom []corev1.EnvFromSource
-	// Resources are the compute resources of the container.
+	// Resources are the compute resources of the container. Default: none, or those of a LimitRange of the namespace.
+	// Example: {limits: {cpu: 100m, memory: 32Mi}}.
 	Resources corev1.ResourceRequirements
-	// VolumeMounts mount volumes of the reaction into the container.
+	// VolumeMounts mount volumes of the reaction into the container. Default: none. Example: [{name: scratch, mountPath:
+	// /scratch}].
 	VolumeMounts []corev1.VolumeMount
-	// SecurityContext are the security options of the container.
+	// SecurityContext are the security options of the container. Default: none. Example: {runAsNonRoot: true,
+	// allowPrivilegeEscalation: false}.
 	SecurityContext *corev1.SecurityContext
 	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the
 	// reaction's serviceAccountName. Example: "pod-restarter".
 	ServiceAccount string
-	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal.
+	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal. Default: serviceAccount.
+	// Example: "pod-restarter".
 	ServiceAccountName string
 	// BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do
-	// harm.
+	// harm. Example: 3.
 	BackoffLimit *int32
-	// ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600.
+	// ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600. Example:
+	// 600.
 	ActiveDeadlineSeconds *int64
 	// TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time
-	// starts to count once the end of the Job is stored in its Execution. Default: 3600.
+	// starts to count once the end of the Job is stored in its Execution. Default: 3600. Example: 86400.
 	TTLSecondsAfterFinished *int32
 	// JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels
 	// and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing,
-	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the
-	// ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.
+	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600), the
+	// ServiceAccount of the reaction and, in every container, terminationMessagePolicy ("FallbackToLogsOnError"). Nothing
+	// else of it is changed. Of its metadata, labels and annotations count. Default: none. Example: {spec: {template:
+	// {spec: {containers: [{name: check, image: busybox:1.37, command: [date]}]}}}}.
 	JobTemplate *batchv1.JobTemplateSpec
 }
 
 // EnvVar is one environment variable of an action. At most one of Literal, Expression and ValueFrom is set; with none
 // of them the value is the empty string.
 type EnvVar struct {
-	// Name is the name of the variable.
+	// Name is the name of the variable. Required. Example: "INSTANCE".
 	Name string
 	// Literal is a text that stands for itself, whatever it looks like.
 	Literal string
 	// Expression is "status", "labels.<name>" or "annotations.<name>", written in the place of a value. A reference
 	// written as such is ValueFrom.AlertRef: the two mean the same, and each reads back as it was written.
 	Expression string
-	// ValueFrom is a source of the value.
+	// ValueFrom is a source of the value. Default: none. Example: {alertRef: {fieldPath: fingerprint}}.
 	ValueFrom *EnvVarSource
 }
 
 // EnvVarSource is where the value of a variable comes from. Exactly one of its fields is set. All but alertRef are
 // handed to the pod as they are: Karo reads no Secret and no ConfigMap.
 type EnvVarSource struct {
-	// AlertRef takes the value from the alert.
+	// AlertRef takes the value from the alert. Default: none. Example: {fieldPath: labels.instance}.
 	AlertRef *AlertFieldSelector
-	// ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace.
+	// ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace. Default: none. Example:
+	// {name: settings, key: channel}.
 	ConfigMapKeyRef *corev1.ConfigMapKeySelector
-	// SecretKeyRef takes the value from a key of a Secret in the reaction's namespace.
+	// SecretKeyRef takes the value from a key of a Secret in the reaction's namespace. Default: none. Example: {name:
+	// mail, key: password}.
 	SecretKeyRef *corev1.SecretKeySelector
-	// FieldRef takes the value from a field of the pod.
+	// FieldRef takes the value from a field of the pod. Default: none. Example: {fieldPath: metadata.name}.
 	FieldRef *corev1.ObjectFieldSelector
-	// ResourceFieldRef takes the value from the container's resource limits or requests.
+	// ResourceFieldRef takes the value from the container's resource limits or requests. Default: none. Example:
+	// {resource: limits.memory}.
 	ResourceFieldRef *corev1.ResourceFieldSelector
 }
 
 // AlertFieldSelector names a part of an alert.
 type AlertFieldSelector struct {
 	// FieldPath is "." (the whole alert as JSON), "status", "startsAt", "endsAt", "generatorURL", "fingerprint",
-	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON).
+	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON). Required. Example:
+	// "labels.instance".
 	FieldPath string
 }
 
@@ -274,7 +289,8 @@ type Execution struct {
 	// Standard object metadata.
 	metav1.ObjectMeta
 
-	// Spec says what runs and for which alert. It never changes.
+	// Spec says what runs and for which alert. It never changes. Required. Example: {reaction: {name: crash-report},
+	// alert: {labels: {pod: cart-7f9c}}}.
 	Spec ExecutionSpec
 	// Status is how far the run is and how it ended. Only Karo writes it.
 	Status ExecutionStatus
@@ -294,9 +310,9 @@ type ExecutionList struct {
 
 // ExecutionSpec says what runs and for which alert.
 type ExecutionSpec struct {
-	// Reaction is the reaction that runs, as it stood when it was triggered.
+	// Reaction is the reaction that runs, as it stood when it was triggered. Required. Example: {name: crash-report}.
 	Reaction ReactionReference
-	// Alert is the occurrence that triggered the run.
+	// Alert is the occurrence that triggered the run. Required. Example: {labels: {pod: cart-7f9c}}.
 	Alert AlertOccurrence
 	// Trigger says why there is the run: "Notification" for one that an alert triggered, "Manual" for one by hand, which
 	// always runs and is not remembered. Karo sets it.
@@ -306,12 +322,12 @@ type ExecutionSpec struct {
 	// After is the name of the Execution that has to end before this one starts: the reaction's run for the firing
 	// alert, when this one is for the resolved alert. Karo sets it.
 	After string
-	// Receiver is the name of the Alertmanager receiver that sent the notification.
+	// Receiver is the name of the Alertmanager receiver that sent the notification. Karo sets it.
 	Receiver string
-	// ReceivedAt is when Karo received the notification.
+	// ReceivedAt is when Karo received the notification. Karo sets it.
 	ReceivedAt *nanotime.Time
 	// Follows is the start of the run before this one, of an alert that was sent without startsAt. It is part of the
-	// identity of the run, in the place of startsAt.
+	// identity of the run, in the place of startsAt. Karo sets it.
 	Follows *nanotime.Time
 }
 
@@ -327,13 +343,13 @@ const (
 
 // ReactionReference names a reaction in the same namespace as it was at one point.
 type ReactionReference struct {
-	// Name is the name of the AlertReaction.
+	// Name is the name of the AlertReaction. Required. Example: "crash-report".
 	Name string
-	// UID is the UID of the AlertReaction: one that is deleted and created again is another one.
+	// UID is the UID of the AlertReaction: one that is deleted and created again is another one. Karo sets it.
 	UID types.UID
-	// Generation is the metadata.generation that the AlertReaction had.
+	// Generation is the metadata.generation that the AlertReaction had. Karo sets it.
 	Generation int64
-	// Revision is the name of the ReactionRevision that holds the spec of that generation.
+	// Revision is the name of the ReactionRevision that holds the spec of that generation. Karo sets it.
 	Revision string
 }
 
@@ -350,21 +366,24 @@ const (
 // AlertOccurrence is one episode of an alert, as Alertmanager sent it. Its texts are data from outside: show them
 // with care.
 type AlertOccurrence struct {
-	// Name is the label "alertname".
+	// Name is the label "alertname". Karo sets it.
 	Name string
-	// Status is "firing" or "resolved". Default: "firing".
+	// Status is "firing" or "resolved". Default: "firing". Example: "resolved".
 	Status AlertStatus
-	// Labels identify the alert. At least one is required.
+	// Labels identify the alert. Those of a run by hand get the reaction's alertName where they lack "alertname".
+	// Required, unless that gives one: at least one. Example: {pod: cart-7f9c, severity: critical}.
 	Labels map[string]string
-	// Annotations describe the alert.
+	// Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.
 	Annotations map[string]string
-	// StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say.
+	// StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say. Default: none.
+	// Example: "2026-07-01T09:30:00.123Z".
 	StartsAt *nanotime.Time
-	// EndsAt is when the occurrence ended. Absent while it lasts.
+	// EndsAt is when the occurrence ended. Default: none, while it lasts. Example: "2026-07-01T09:45:00Z".
 	EndsAt *nanotime.Time
-	// GeneratorURL identifies what caused the alert.
+	// GeneratorURL identifies what caused the alert. Default: "". Example:
+	// "http://prometheus.example.com/graph?g0.expr=up".
 	GeneratorURL string
-	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits.
+	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits. Karo sets it.
 	Fingerprint string
 }
 
@@ -569,31 +588,35 @@ type ClusterAlertNotification struct {
 // NotificationBody is the body of Alertmanager's webhook, as far as Karo reads it.
 // See https://prometheus.io/docs/alerting/latest/configuration/#webhook_config.
 type NotificationBody struct {
-	// Receiver is the name of the receiver that sends.
+	// Receiver is the name of the receiver that sends. Default: "". Example: "karo".
 	Receiver string
-	// Status is the status of the group. An alert without a status of its own has this one, else "firing".
+	// Status is the status of the group. An alert without a status of its own has this one. Default: "firing". Example:
+	// "resolved".
 	Status AlertStatus
-	// TruncatedAlerts is how many alerts the sender left out because of its max_alerts.
+	// TruncatedAlerts is how many alerts the sender left out because of its max_alerts. Default: 0. Example: 12.
 	TruncatedAlerts int64
-	// Alerts are the alerts of the group.
+	// Alerts are the alerts of the group. May be empty. Required. Example: [{labels: {alertname: KubePodCrashLooping, pod:
+	// cart-7f9c}}].
 	Alerts []NotificationAlert
 }
 
 // NotificationAlert is one alert of a notification.
 type NotificationAlert struct {
-	// Status is "firing" or "resolved". Default: the status of the group.
+	// Status is "firing" or "resolved". Default: the status of the group. Example: "resolved".
 	Status AlertStatus
-	// Labels identify the alert. At least one is required.
+	// Labels identify the alert. Required: at least one. Example: {alertname: KubePodCrashLooping, pod: cart-7f9c}.
 	Labels map[string]string
-	// Annotations describe the alert.
+	// Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.
 	Annotations map[string]string
-	// StartsAt is when the occurrence began.
+	// StartsAt is when the occurrence began. An alert without it counts as sent again for 5 minutes, and as a new
+	// occurrence after that. Default: none. Example: "2026-07-01T09:30:00.123Z".
 	StartsAt *nanotime.Time
-	// EndsAt is when the occurrence ended.
+	// EndsAt is when the occurrence ended. Default: none, while it lasts. Example: "2026-07-01T09:45:00Z".
 	EndsAt *nanotime.Time
-	// GeneratorURL identifies what caused the alert.
+	// GeneratorURL identifies what caused the alert. Default: "". Example:
+	// "http://prometheus.example.com/graph?g0.expr=up".
 	GeneratorURL string
-	// Fingerprint is Alertmanager's hash of the labels. Default: computed.
+	// Fingerprint is Alertmanager's hash of the labels. Default: computed. Example: "8c2f1d5e9b3a7046".
 	Fingerprint string
 }
 
@@ -603,17 +626,19 @@ type NotificationAlert struct {
 // hand: the alert to run it for. The answer is the Execution.
 type ExecutionRequest struct {
 	metav1.TypeMeta
-	// Status is "firing" or "resolved". Default: "firing".
+	// Status is "firing" or "resolved". Default: "firing". Example: "resolved".
 	Status AlertStatus
-	// Labels identify the alert. Without "alertname" they get the reaction's alertName; at least one is required.
+	// Labels identify the alert. They get the reaction's alertName where they lack "alertname". Required, unless that
+	// gives one: at least one. Example: {pod: cart-7f9c, severity: critical}.
 	Labels map[string]string
-	// Annotations describe the alert.
+	// Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.
 	Annotations map[string]string
-	// StartsAt is when the occurrence began.
+	// StartsAt is when the occurrence began. Default: none. Example: "2026-07-01T09:30:00.123Z".
 	StartsAt *nanotime.Time
-	// EndsAt is when the occurrence ended.
+	// EndsAt is when the occurrence ended. Default: none, while it lasts. Example: "2026-07-01T09:45:00Z".
 	EndsAt *nanotime.Time
-	// GeneratorURL identifies what caused the alert.
+	// GeneratorURL identifies what caused the alert. Default: "". Example:
+	// "http://prometheus.example.com/graph?g0.expr=up".
 	GeneratorURL string
 }
 

@@ -22,7 +22,8 @@ type AlertReaction struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec says which alerts the reaction answers and what it then does.
+	// Spec says which alerts the reaction answers and what it then does. Required. Example: {alertName:
+	// KubePodCrashLooping, actions: [{name: report, image: busybox:1.37, command: [date]}]}.
 	Spec AlertReactionSpec `json:"spec"`
 	// Status is what Karo observed of the reaction. Only Karo writes it.
 	// +optional
@@ -46,12 +47,13 @@ type AlertReactionList struct {
 // every matcher do.
 type AlertReactionSpec struct {
 	// AlertName is the value that the label "alertname" of an alert must have, exactly. At least one of alertName and
-	// matchers is required. Example: "KubePodCrashLooping".
+	// matchers is required. Default: any. Example: "KubePodCrashLooping".
 	// +optional
 	AlertName string `json:"alertName,omitempty"`
 	// Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they
 	// mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must
-	// match the whole value. Without an alertName, at least one of them must not match the empty string.
+	// match the whole value. Without an alertName, at least one of them must not match the empty string. Default: none.
+	// Example: [{name: severity, value: critical}].
 	// +optional
 	// +listType=atomic
 	Matchers []Matcher `json:"matchers,omitempty"`
@@ -64,24 +66,24 @@ type AlertReactionSpec struct {
 	// AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction
 	// answers: "Namespace" those whose label "namespace" is the namespace of the reaction, "Cluster" all. The latter
 	// needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts
-	// that are sent to the reaction's own namespace. Default: "Namespace".
+	// that are sent to the reaction's own namespace. Default: "Namespace". Example: "Cluster".
 	// +optional
 	AlertScope AlertScope `json:"alertScope,omitempty"`
 	// Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it
 	// still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which
-	// Alertmanager may send only after its repeat_interval. Default: false.
+	// Alertmanager may send only after its repeat_interval. Default: false. Example: true.
 	// +optional
 	Suspend *bool `json:"suspend,omitempty"`
 	// Order says when the actions start: "Parallel" all at once, "Sequential" one after the other, each once the one
-	// before it has succeeded; those behind one that fails do not run. Default: "Parallel".
+	// before it has succeeded; those behind one that fails do not run. Default: "Parallel". Example: "Sequential".
 	// +optional
 	Order ActionOrder `json:"order,omitempty"`
 	// ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none
 	// themselves. Default: the namespace's "default". Example: "remediation".
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
-	// Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless
-	// jobTemplate is given.
+	// Actions are the steps of the reaction, at most 100. Each becomes one Job. Required, unless jobTemplate is given: at
+	// least one. Example: [{name: report, image: busybox:1.37, command: [date]}].
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -89,11 +91,12 @@ type AlertReactionSpec struct {
 	// +patchMergeKey=name
 	Actions []Action `json:"actions,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
 	// JobTemplate is a whole Job, in the place of actions: the reaction then has the one action "job". See the
-	// jobTemplate of an action for what Karo adds to it.
+	// jobTemplate of an action for what Karo adds to it. Default: none. Example: {spec: {template: {spec: {containers:
+	// [{name: check, image: busybox:1.37, command: [date]}]}}}}.
 	// +optional
 	JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 	// Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only
-	// those that the action mounts.
+	// those that the action mounts. Default: none. Example: [{name: scratch, emptyDir: {}}].
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -152,14 +155,14 @@ const (
 
 // Matcher is one condition on an alert.
 type Matcher struct {
-	// Name is the name of a label, or, behind the prefix "annotations.", that of an annotation.
-	// Examples: "severity", "annotations.runbook_url".
+	// Name is the name of a label, or, behind the prefix "annotations.", that of an annotation. Required. Examples:
+	// "severity", "annotations.runbook_url".
 	Name string `json:"name"`
-	// Operator is one of "=", "!=", "=~" (regular expression) and "!~" (its negation). Default: "=".
+	// Operator is one of "=", "!=", "=~" (regular expression) and "!~" (its negation). Default: "=". Example: "=~".
 	// +optional
 	Operator MatchOperator `json:"operator,omitempty"`
-	// Value is what the label is compared with: a text or, for "=~" and "!~", an RE2 regular expression that must
-	// match the whole label value. May be empty.
+	// Value is what the label is compared with: a text or, for "=~" and "!~", an RE2 regular expression that must match
+	// the whole label value. Default: "". Example: "warning|critical".
 	// +optional
 	Value string `json:"value"`
 }
@@ -167,14 +170,14 @@ type Matcher struct {
 // Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its
 // container or, whole, by jobTemplate.
 type Action struct {
-	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters,
-	// digits and dashes. Example: "collect-logs".
+	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters, digits
+	// and dashes. Required. Example: "collect-logs".
 	Name string `json:"name"`
 	// Image is the container image to run. Required, unless jobTemplate is given. Example: "busybox:1.37".
 	// +optional
 	Image string `json:"image,omitempty"`
 	// ImagePullPolicy is "Always", "Never" or "IfNotPresent". Default: "Always" for an image with the tag "latest" or
-	// none, else "IfNotPresent".
+	// none, else "IfNotPresent". Example: "IfNotPresent".
 	// +optional
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 	// Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default:
@@ -185,13 +188,14 @@ type Action struct {
 	// Args are the arguments of the command. One that is exactly "$NAME" or "${NAME}", NAME a variable of the action,
 	// is given the value of that variable, as one argument and without a shell. A script behind "sh -c" stays as it is,
 	// for the shell to expand. Put "--" before values that come from the alert, or one like "--all" is taken for an
-	// option. Default: the image's own. Example: ["-n", "shop", "--", "$POD"].
+	// option. Default: the image's own, and none with a command. Example: ["-n", "shop", "--", "$POD"].
 	// +optional
 	// +listType=atomic
 	Args []string `json:"args,omitempty"`
 	// Env are the environment variables of the container: literal texts, values taken from the alert, or references
 	// that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is
 	// split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.
+	// Default: none. Example: [{name: POD, value: labels.pod}].
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -199,60 +203,67 @@ type Action struct {
 	// +patchMergeKey=name
 	Env []EnvVar `json:"env,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
 	// EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet
-	// resolves them; Karo reads none.
+	// resolves them; Karo reads none. Default: none. Example: [{secretRef: {name: mail}}].
 	// +optional
 	// +listType=atomic
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
-	// Resources are the compute resources of the container.
+	// Resources are the compute resources of the container. Default: none, or those of a LimitRange of the namespace.
+	// Example: {limits: {cpu: 100m, memory: 32Mi}}.
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
-	// VolumeMounts mount volumes of the reaction into the container.
+	// VolumeMounts mount volumes of the reaction into the container. Default: none. Example: [{name: scratch, mountPath:
+	// /scratch}].
 	// +optional
 	// +listType=map
 	// +listMapKey=mountPath
 	// +patchStrategy=merge
 	// +patchMergeKey=mountPath
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty" patchStrategy:"merge" patchMergeKey:"mountPath"`
-	// SecurityContext are the security options of the container.
+	// SecurityContext are the security options of the container. Default: none. Example: {runAsNonRoot: true,
+	// allowPrivilegeEscalation: false}.
 	// +optional
 	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
 	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the
 	// reaction's serviceAccountName. Example: "pod-restarter".
 	// +optional
 	ServiceAccount string `json:"serviceAccount,omitempty"`
-	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal.
+	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal. Default: serviceAccount.
+	// Example: "pod-restarter".
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 	// BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do
-	// harm.
+	// harm. Example: 3.
 	// +optional
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
-	// ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600.
+	// ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600. Example:
+	// 600.
 	// +optional
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
 	// TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time
-	// starts to count once the end of the Job is stored in its Execution. Default: 3600.
+	// starts to count once the end of the Job is stored in its Execution. Default: 3600. Example: 86400.
 	// +optional
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 	// JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels
 	// and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing,
-	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the
-	// ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.
+	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600), the
+	// ServiceAccount of the reaction and, in every container, terminationMessagePolicy ("FallbackToLogsOnError"). Nothing
+	// else of it is changed. Of its metadata, labels and annotations count. Default: none. Example: {spec: {template:
+	// {spec: {containers: [{name: check, image: busybox:1.37, command: [date]}]}}}}.
 	// +optional
 	JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 }
 
 // EnvVar is one environment variable of an action.
 type EnvVar struct {
-	// Name is the name of the variable. Example: "INSTANCE".
+	// Name is the name of the variable. Required. Example: "INSTANCE".
 	Name string `json:"name"`
 	// Value is the value of the variable. The texts "status", "labels.<name>" and "annotations.<name>" stand for the
 	// alert's status ("firing" or "resolved"), label or annotation; a label or annotation that the alert lacks is the
 	// empty string. Any other text is itself. A leading backslash makes one of those texts literal: "\status" is
-	// "status". Default: "".
+	// "status". Default: "". Example: "labels.instance".
 	// +optional
 	Value string `json:"value,omitempty"`
-	// ValueFrom is a source of the value, instead of value.
+	// ValueFrom is a source of the value, instead of value. Default: none. Example: {alertRef: {fieldPath: fingerprint}}.
 	// +optional
 	ValueFrom *EnvVarSource `json:"valueFrom,omitempty"`
 }
@@ -260,19 +271,22 @@ type EnvVar struct {
 // EnvVarSource is where the value of a variable comes from. Exactly one of its fields is set. All but alertRef are
 // handed to the pod as they are: Karo reads no Secret and no ConfigMap.
 type EnvVarSource struct {
-	// AlertRef takes the value from the alert.
+	// AlertRef takes the value from the alert. Default: none. Example: {fieldPath: labels.instance}.
 	// +optional
 	AlertRef *AlertFieldSelector `json:"alertRef,omitempty"`
-	// ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace.
+	// ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace. Default: none. Example:
+	// {name: settings, key: channel}.
 	// +optional
 	ConfigMapKeyRef *corev1.ConfigMapKeySelector `json:"configMapKeyRef,omitempty"`
-	// SecretKeyRef takes the value from a key of a Secret in the reaction's namespace.
+	// SecretKeyRef takes the value from a key of a Secret in the reaction's namespace. Default: none. Example: {name:
+	// mail, key: password}.
 	// +optional
 	SecretKeyRef *corev1.SecretKeySelector `json:"secretKeyRef,omitempty"`
-	// FieldRef takes the value from a field of the pod.
+	// FieldRef takes the value from a field of the pod. Default: none. Example: {fieldPath: metadata.name}.
 	// +optional
 	FieldRef *corev1.ObjectFieldSelector `json:"fieldRef,omitempty"`
-	// ResourceFieldRef takes the value from the container's resource limits or requests.
+	// ResourceFieldRef takes the value from the container's resource limits or requests. Default: none. Example:
+	// {resource: limits.memory}.
 	// +optional
 	ResourceFieldRef *corev1.ResourceFieldSelector `json:"resourceFieldRef,omitempty"`
 }
@@ -280,7 +294,8 @@ type EnvVarSource struct {
 // AlertFieldSelector names a part of an alert.
 type AlertFieldSelector struct {
 	// FieldPath is "." (the whole alert as JSON), "status", "startsAt", "endsAt", "generatorURL", "fingerprint",
-	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON).
+	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON). Required. Example:
+	// "labels.instance".
 	FieldPath string `json:"fieldPath"`
 }
 
@@ -359,7 +374,8 @@ type Execution struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec says what runs and for which alert. It never changes.
+	// Spec says what runs and for which alert. It never changes. Required. Example: {reaction: {name: crash-report},
+	// alert: {labels: {pod: cart-7f9c}}}.
 	Spec ExecutionSpec `json:"spec"`
 	// Status is how far the run is and how it ended. Only Karo writes it.
 	// +optional
@@ -381,9 +397,9 @@ type ExecutionList struct {
 
 // ExecutionSpec says what runs and for which alert.
 type ExecutionSpec struct {
-	// Reaction is the reaction that runs, as it stood when it was triggered.
+	// Reaction is the reaction that runs, as it stood when it was triggered. Required. Example: {name: crash-report}.
 	Reaction ReactionReference `json:"reaction"`
-	// Alert is the occurrence that triggered the run.
+	// Alert is the occurrence that triggered the run. Required. Example: {labels: {pod: cart-7f9c}}.
 	Alert AlertOccurrence `json:"alert"`
 	// Trigger says why there is the run: "Notification" for one that an alert triggered, "Manual" for one by hand, which
 	// always runs and is not remembered. Karo sets it.
@@ -396,14 +412,14 @@ type ExecutionSpec struct {
 	// alert, when this one is for the resolved alert. Karo sets it.
 	// +optional
 	After string `json:"after,omitempty"`
-	// Receiver is the name of the Alertmanager receiver that sent the notification.
+	// Receiver is the name of the Alertmanager receiver that sent the notification. Karo sets it.
 	// +optional
 	Receiver string `json:"receiver,omitempty"`
-	// ReceivedAt is when Karo received the notification.
+	// ReceivedAt is when Karo received the notification. Karo sets it.
 	// +optional
 	ReceivedAt *nanotime.Time `json:"receivedAt,omitempty"`
 	// Follows is the start of the run before this one, of an alert that was sent without startsAt. It is part of the
-	// identity of the run, in the place of startsAt.
+	// identity of the run, in the place of startsAt. Karo sets it.
 	// +optional
 	Follows *nanotime.Time `json:"follows,omitempty"`
 }
@@ -421,15 +437,15 @@ const (
 
 // ReactionReference names a reaction in the same namespace as it was at one point.
 type ReactionReference struct {
-	// Name is the name of the AlertReaction.
+	// Name is the name of the AlertReaction. Required. Example: "crash-report".
 	Name string `json:"name"`
-	// UID is the UID of the AlertReaction: one that is deleted and created again is another one.
+	// UID is the UID of the AlertReaction: one that is deleted and created again is another one. Karo sets it.
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
-	// Generation is the metadata.generation that the AlertReaction had.
+	// Generation is the metadata.generation that the AlertReaction had. Karo sets it.
 	// +optional
 	Generation int64 `json:"generation,omitempty"`
-	// Revision is the name of the ReactionRevision that holds the spec of that generation.
+	// Revision is the name of the ReactionRevision that holds the spec of that generation. Karo sets it.
 	// +optional
 	Revision string `json:"revision,omitempty"`
 }
@@ -448,28 +464,31 @@ const (
 // AlertOccurrence is one episode of an alert, as Alertmanager sent it. Its texts are data from outside: show them
 // with care.
 type AlertOccurrence struct {
-	// Name is the label "alertname".
+	// Name is the label "alertname". Karo sets it.
 	// +optional
 	Name string `json:"name,omitempty"`
-	// Status is "firing" or "resolved". Default: "firing".
+	// Status is "firing" or "resolved". Default: "firing". Example: "resolved".
 	// +optional
 	Status AlertStatus `json:"status,omitempty"`
-	// Labels identify the alert. At least one is required.
+	// Labels identify the alert. Those of a run by hand get the reaction's alertName where they lack "alertname".
+	// Required, unless that gives one: at least one. Example: {pod: cart-7f9c, severity: critical}.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
-	// Annotations describe the alert.
+	// Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say.
+	// StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say. Default: none.
+	// Example: "2026-07-01T09:30:00.123Z".
 	// +optional
 	StartsAt *nanotime.Time `json:"startsAt,omitempty"`
-	// EndsAt is when the occurrence ended. Absent while it lasts.
+	// EndsAt is when the occurrence ended. Default: none, while it lasts. Example: "2026-07-01T09:45:00Z".
 	// +optional
 	EndsAt *nanotime.Time `json:"endsAt,omitempty"`
-	// GeneratorURL identifies what caused the alert.
+	// GeneratorURL identifies what caused the alert. Default: "". Example:
+	// "http://prometheus.example.com/graph?g0.expr=up".
 	// +optional
 	GeneratorURL string `json:"generatorURL,omitempty"`
-	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits.
+	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits. Karo sets it.
 	// +optional
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
@@ -742,41 +761,45 @@ type ClusterAlertNotification struct {
 // NotificationBody is the body of Alertmanager's webhook, as far as Karo reads it.
 // See https://prometheus.io/docs/alerting/latest/configuration/#webhook_config.
 type NotificationBody struct {
-	// Receiver is the name of the receiver that sends.
+	// Receiver is the name of the receiver that sends. Default: "". Example: "karo".
 	// +optional
 	Receiver string `json:"receiver,omitempty"`
-	// Status is the status of the group. An alert without a status of its own has this one, else "firing".
+	// Status is the status of the group. An alert without a status of its own has this one. Default: "firing". Example:
+	// "resolved".
 	// +optional
 	Status AlertStatus `json:"status,omitempty"`
-	// TruncatedAlerts is how many alerts the sender left out because of its max_alerts.
+	// TruncatedAlerts is how many alerts the sender left out because of its max_alerts. Default: 0. Example: 12.
 	// +optional
 	TruncatedAlerts int64 `json:"truncatedAlerts,omitempty"`
-	// Alerts are the alerts of the group.
+	// Alerts are the alerts of the group. May be empty. Required. Example: [{labels: {alertname: KubePodCrashLooping, pod:
+	// cart-7f9c}}].
 	// +listType=atomic
 	Alerts []NotificationAlert `json:"alerts"`
 }
 
 // NotificationAlert is one alert of a notification.
 type NotificationAlert struct {
-	// Status is "firing" or "resolved". Default: the status of the group.
+	// Status is "firing" or "resolved". Default: the status of the group. Example: "resolved".
 	// +optional
 	Status AlertStatus `json:"status,omitempty"`
-	// Labels identify the alert. At least one is required.
+	// Labels identify the alert. Required: at least one. Example: {alertname: KubePodCrashLooping, pod: cart-7f9c}.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
-	// Annotations describe the alert.
+	// Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// StartsAt is when the occurrence began.
+	// StartsAt is when the occurrence began. An alert without it counts as sent again for 5 minutes, and as a new
+	// occurrence after that. Default: none. Example: "2026-07-01T09:30:00.123Z".
 	// +optional
 	StartsAt *nanotime.Time `json:"startsAt,omitempty"`
-	// EndsAt is when the occurrence ended.
+	// EndsAt is when the occurrence ended. Default: none, while it lasts. Example: "2026-07-01T09:45:00Z".
 	// +optional
 	EndsAt *nanotime.Time `json:"endsAt,omitempty"`
-	// GeneratorURL identifies what caused the alert.
+	// GeneratorURL identifies what caused the alert. Default: "". Example:
+	// "http://prometheus.example.com/graph?g0.expr=up".
 	// +optional
 	GeneratorURL string `json:"generatorURL,omitempty"`
-	// Fingerprint is Alertmanager's hash of the labels. Default: computed.
+	// Fingerprint is Alertmanager's hash of the labels. Default: computed. Example: "8c2f1d5e9b3a7046".
 	// +optional
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
@@ -787,22 +810,24 @@ type NotificationAlert struct {
 // hand: the alert to run it for. The answer is the Execution.
 type ExecutionRequest struct {
 	metav1.TypeMeta `json:",inline"`
-	// Status is "firing" or "resolved". Default: "firing".
+	// Status is "firing" or "resolved". Default: "firing". Example: "resolved".
 	// +optional
 	Status AlertStatus `json:"status,omitempty"`
-	// Labels identify the alert. Without "alertname" they get the reaction's alertName; at least one is required.
+	// Labels identify the alert. They get the reaction's alertName where they lack "alertname". Required, unless that
+	// gives one: at least one. Example: {pod: cart-7f9c, severity: critical}.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
-	// Annotations describe the alert.
+	// Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// StartsAt is when the occurrence began.
+	// StartsAt is when the occurrence began. Default: none. Example: "2026-07-01T09:30:00.123Z".
 	// +optional
 	StartsAt *nanotime.Time `json:"startsAt,omitempty"`
-	// EndsAt is when the occurrence ended.
+	// EndsAt is when the occurrence ended. Default: none, while it lasts. Example: "2026-07-01T09:45:00Z".
 	// +optional
 	EndsAt *nanotime.Time `json:"endsAt,omitempty"`
-	// GeneratorURL identifies what caused the alert.
+	// GeneratorURL identifies what caused the alert. Default: "". Example:
+	// "http://prometheus.example.com/graph?g0.expr=up".
 	// +optional
 	GeneratorURL string `json:"generatorURL,omitempty"`
 }
