@@ -20113,7 +20113,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters, digits and dashes. Example: \"collect-logs\".",
+							Description: "Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters, digits and dashes. Required. Example: \"collect-logs\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -20128,7 +20128,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 					},
 					"imagePullPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ImagePullPolicy is \"Always\", \"Never\" or \"IfNotPresent\". Default: \"Always\" for an image with the tag \"latest\" or none, else \"IfNotPresent\".\n\nPossible enum values:\n - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the pull fails.\n - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if the image isn't present and the pull fails.\n - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail if the image isn't present",
+							Description: "ImagePullPolicy is \"Always\", \"Never\" or \"IfNotPresent\". Default: \"Always\" for an image with the tag \"latest\" or none, else \"IfNotPresent\". Example: \"IfNotPresent\".\n\nPossible enum values:\n - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the pull fails.\n - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if the image isn't present and the pull fails.\n - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail if the image isn't present",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Always", "IfNotPresent", "Never"},
@@ -20160,7 +20160,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Args are the arguments of the command. One that is exactly \"$NAME\" or \"${NAME}\", NAME a variable of the action, is given the value of that variable, as one argument and without a shell. A script behind \"sh -c\" stays as it is, for the shell to expand. Put \"--\" before values that come from the alert, or one like \"--all\" is taken for an option. Default: the image's own. Example: [\"-n\", \"shop\", \"--\", \"$POD\"].",
+							Description: "Args are the arguments of the command. One that is exactly \"$NAME\" or \"${NAME}\", NAME a variable of the action, is given the value of that variable, as one argument and without a shell. A script behind \"sh -c\" stays as it is, for the shell to expand. Put \"--\" before values that come from the alert, or one like \"--all\" is taken for an option. Default: the image's own, and none with a command. Example: [\"-n\", \"shop\", \"--\", \"$POD\"].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20184,7 +20184,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Env are the environment variables of the container: literal texts, values taken from the alert, or references that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.",
+							Description: "Env are the environment variables of the container: literal texts, values taken from the alert, or references that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION. Default: none. Example: [{name: POD, value: labels.pod}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20202,7 +20202,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet resolves them; Karo reads none.",
+							Description: "EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet resolves them; Karo reads none. Default: none. Example: [{secretRef: {name: mail}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20215,7 +20215,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 					},
 					"resources": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Resources are the compute resources of the container.",
+							Description: "Resources are the compute resources of the container. Default: none, or those of a LimitRange of the namespace. Example: {limits: {cpu: 100m, memory: 32Mi}}.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1.ResourceRequirements{}.OpenAPIModelName()),
 						},
@@ -20232,7 +20232,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "VolumeMounts mount volumes of the reaction into the container.",
+							Description: "VolumeMounts mount volumes of the reaction into the container. Default: none. Example: [{name: scratch, mountPath: /scratch}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20245,7 +20245,7 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 					},
 					"securityContext": {
 						SchemaProps: spec.SchemaProps{
-							Description: "SecurityContext are the security options of the container.",
+							Description: "SecurityContext are the security options of the container. Default: none. Example: {runAsNonRoot: true, allowPrivilegeEscalation: false}.",
 							Ref:         ref(corev1.SecurityContext{}.OpenAPIModelName()),
 						},
 					},
@@ -20258,35 +20258,35 @@ func schema_pkg_apis_karo_v1_Action(ref common.ReferenceCallback) common.OpenAPI
 					},
 					"serviceAccountName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ServiceAccountName is the same as serviceAccount. When both are given they must be equal.",
+							Description: "ServiceAccountName is the same as serviceAccount. When both are given they must be equal. Default: serviceAccount. Example: \"pod-restarter\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"backoffLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do harm.",
+							Description: "BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do harm. Example: 3.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"activeDeadlineSeconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600.",
+							Description: "ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600. Example: 600.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
 					},
 					"ttlSecondsAfterFinished": {
 						SchemaProps: spec.SchemaProps{
-							Description: "TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time starts to count once the end of the Job is stored in its Execution. Default: 3600.",
+							Description: "TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time starts to count once the end of the Job is stored in its Execution. Default: 3600. Example: 86400.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"jobTemplate": {
 						SchemaProps: spec.SchemaProps{
-							Description: "JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing, restartPolicy (\"Never\"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.",
+							Description: "JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing, restartPolicy (\"Never\"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600), the ServiceAccount of the reaction and, in every container, terminationMessagePolicy (\"FallbackToLogsOnError\"). Nothing else of it is changed. Of its metadata, labels and annotations count. Default: none. Example: {spec: {template: {spec: {containers: [{name: check, image: busybox:1.37, command: [date]}]}}}}.",
 							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -20438,7 +20438,7 @@ func schema_pkg_apis_karo_v1_AlertFieldSelector(ref common.ReferenceCallback) co
 				Properties: map[string]spec.Schema{
 					"fieldPath": {
 						SchemaProps: spec.SchemaProps{
-							Description: "FieldPath is \".\" (the whole alert as JSON), \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\", \"annotations.<name>\", or \"labels\" or \"annotations\" (all of them as JSON).",
+							Description: "FieldPath is \".\" (the whole alert as JSON), \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\", \"annotations.<name>\", or \"labels\" or \"annotations\" (all of them as JSON). Required. Example: \"labels.instance\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -20580,14 +20580,14 @@ func schema_pkg_apis_karo_v1_AlertNotification(ref common.ReferenceCallback) com
 					},
 					"receiver": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Receiver is the name of the receiver that sends.",
+							Description: "Receiver is the name of the receiver that sends. Default: \"\". Example: \"karo\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Status is the status of the group. An alert without a status of its own has this one, else \"firing\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Description: "Status is the status of the group. An alert without a status of its own has this one. Default: \"firing\". Example: \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"firing", "resolved"},
@@ -20595,7 +20595,7 @@ func schema_pkg_apis_karo_v1_AlertNotification(ref common.ReferenceCallback) com
 					},
 					"truncatedAlerts": {
 						SchemaProps: spec.SchemaProps{
-							Description: "TruncatedAlerts is how many alerts the sender left out because of its max_alerts.",
+							Description: "TruncatedAlerts is how many alerts the sender left out because of its max_alerts. Default: 0. Example: 12.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -20607,7 +20607,7 @@ func schema_pkg_apis_karo_v1_AlertNotification(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Alerts are the alerts of the group.",
+							Description: "Alerts are the alerts of the group. May be empty. Required. Example: [{labels: {alertname: KubePodCrashLooping, pod: cart-7f9c}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20724,14 +20724,14 @@ func schema_pkg_apis_karo_v1_AlertOccurrence(ref common.ReferenceCallback) commo
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name is the label \"alertname\".",
+							Description: "Name is the label \"alertname\". Karo sets it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Status is \"firing\" or \"resolved\". Default: \"firing\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Description: "Status is \"firing\" or \"resolved\". Default: \"firing\". Example: \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"firing", "resolved"},
@@ -20739,7 +20739,7 @@ func schema_pkg_apis_karo_v1_AlertOccurrence(ref common.ReferenceCallback) commo
 					},
 					"labels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Labels identify the alert. At least one is required.",
+							Description: "Labels identify the alert. Those of a run by hand get the reaction's alertName where they lack \"alertname\". Required, unless that gives one: at least one. Example: {pod: cart-7f9c, severity: critical}.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -20754,7 +20754,7 @@ func schema_pkg_apis_karo_v1_AlertOccurrence(ref common.ReferenceCallback) commo
 					},
 					"annotations": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Annotations describe the alert.",
+							Description: "Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -20769,26 +20769,26 @@ func schema_pkg_apis_karo_v1_AlertOccurrence(ref common.ReferenceCallback) commo
 					},
 					"startsAt": {
 						SchemaProps: spec.SchemaProps{
-							Description: "StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say.",
+							Description: "StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say. Default: none. Example: \"2026-07-01T09:30:00.123Z\".",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
 					"endsAt": {
 						SchemaProps: spec.SchemaProps{
-							Description: "EndsAt is when the occurrence ended. Absent while it lasts.",
+							Description: "EndsAt is when the occurrence ended. Default: none, while it lasts. Example: \"2026-07-01T09:45:00Z\".",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
 					"generatorURL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "GeneratorURL identifies what caused the alert.",
+							Description: "GeneratorURL identifies what caused the alert. Default: \"\". Example: \"http://prometheus.example.com/graph?g0.expr=up\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"fingerprint": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits.",
+							Description: "Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits. Karo sets it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -20831,7 +20831,7 @@ func schema_pkg_apis_karo_v1_AlertReaction(ref common.ReferenceCallback) common.
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Spec says which alerts the reaction answers and what it then does.",
+							Description: "Spec says which alerts the reaction answers and what it then does. Required. Example: {alertName: KubePodCrashLooping, actions: [{name: report, image: busybox:1.37, command: [date]}]}.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(karov1.AlertReactionSpec{}.OpenAPIModelName()),
 						},
@@ -20911,7 +20911,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 				Properties: map[string]spec.Schema{
 					"alertName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "AlertName is the value that the label \"alertname\" of an alert must have, exactly. At least one of alertName and matchers is required. Example: \"KubePodCrashLooping\".",
+							Description: "AlertName is the value that the label \"alertname\" of an alert must have, exactly. At least one of alertName and matchers is required. Default: any. Example: \"KubePodCrashLooping\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -20923,7 +20923,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must match the whole value. Without an alertName, at least one of them must not match the empty string.",
+							Description: "Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must match the whole value. Without an alertName, at least one of them must not match the empty string. Default: none. Example: [{name: severity, value: critical}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -20956,7 +20956,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 					},
 					"alertScope": {
 						SchemaProps: spec.SchemaProps{
-							Description: "AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction answers: \"Namespace\" those whose label \"namespace\" is the namespace of the reaction, \"Cluster\" all. The latter needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts that are sent to the reaction's own namespace. Default: \"Namespace\".\n\nPossible enum values:\n - `\"Cluster\"` is the scope of all alerts.\n - `\"Namespace\"` is the scope of the alerts whose label \"namespace\" is the namespace of the reaction.",
+							Description: "AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction answers: \"Namespace\" those whose label \"namespace\" is the namespace of the reaction, \"Cluster\" all. The latter needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts that are sent to the reaction's own namespace. Default: \"Namespace\". Example: \"Cluster\".\n\nPossible enum values:\n - `\"Cluster\"` is the scope of all alerts.\n - `\"Namespace\"` is the scope of the alerts whose label \"namespace\" is the namespace of the reaction.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Cluster", "Namespace"},
@@ -20964,14 +20964,14 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 					},
 					"suspend": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which Alertmanager may send only after its repeat_interval. Default: false.",
+							Description: "Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which Alertmanager may send only after its repeat_interval. Default: false. Example: true.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"order": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Order says when the actions start: \"Parallel\" all at once, \"Sequential\" one after the other, each once the one before it has succeeded; those behind one that fails do not run. Default: \"Parallel\".\n\nPossible enum values:\n - `\"Parallel\"` starts all actions at once.\n - `\"Sequential\"` starts an action once the one before it has succeeded.",
+							Description: "Order says when the actions start: \"Parallel\" all at once, \"Sequential\" one after the other, each once the one before it has succeeded; those behind one that fails do not run. Default: \"Parallel\". Example: \"Sequential\".\n\nPossible enum values:\n - `\"Parallel\"` starts all actions at once.\n - `\"Sequential\"` starts an action once the one before it has succeeded.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Parallel", "Sequential"},
@@ -20996,7 +20996,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless jobTemplate is given.",
+							Description: "Actions are the steps of the reaction, at most 100. Each becomes one Job. Required, unless jobTemplate is given: at least one. Example: [{name: report, image: busybox:1.37, command: [date]}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -21009,7 +21009,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 					},
 					"jobTemplate": {
 						SchemaProps: spec.SchemaProps{
-							Description: "JobTemplate is a whole Job, in the place of actions: the reaction then has the one action \"job\". See the jobTemplate of an action for what Karo adds to it.",
+							Description: "JobTemplate is a whole Job, in the place of actions: the reaction then has the one action \"job\". See the jobTemplate of an action for what Karo adds to it. Default: none. Example: {spec: {template: {spec: {containers: [{name: check, image: busybox:1.37, command: [date]}]}}}}.",
 							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -21025,7 +21025,7 @@ func schema_pkg_apis_karo_v1_AlertReactionSpec(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only those that the action mounts.",
+							Description: "Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only those that the action mounts. Default: none. Example: [{name: scratch, emptyDir: {}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -21303,14 +21303,14 @@ func schema_pkg_apis_karo_v1_ClusterAlertNotification(ref common.ReferenceCallba
 					},
 					"receiver": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Receiver is the name of the receiver that sends.",
+							Description: "Receiver is the name of the receiver that sends. Default: \"\". Example: \"karo\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Status is the status of the group. An alert without a status of its own has this one, else \"firing\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Description: "Status is the status of the group. An alert without a status of its own has this one. Default: \"firing\". Example: \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"firing", "resolved"},
@@ -21318,7 +21318,7 @@ func schema_pkg_apis_karo_v1_ClusterAlertNotification(ref common.ReferenceCallba
 					},
 					"truncatedAlerts": {
 						SchemaProps: spec.SchemaProps{
-							Description: "TruncatedAlerts is how many alerts the sender left out because of its max_alerts.",
+							Description: "TruncatedAlerts is how many alerts the sender left out because of its max_alerts. Default: 0. Example: 12.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -21330,7 +21330,7 @@ func schema_pkg_apis_karo_v1_ClusterAlertNotification(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Alerts are the alerts of the group.",
+							Description: "Alerts are the alerts of the group. May be empty. Required. Example: [{labels: {alertname: KubePodCrashLooping, pod: cart-7f9c}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -21359,7 +21359,7 @@ func schema_pkg_apis_karo_v1_EnvVar(ref common.ReferenceCallback) common.OpenAPI
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name is the name of the variable. Example: \"INSTANCE\".",
+							Description: "Name is the name of the variable. Required. Example: \"INSTANCE\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -21367,14 +21367,14 @@ func schema_pkg_apis_karo_v1_EnvVar(ref common.ReferenceCallback) common.OpenAPI
 					},
 					"value": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Value is the value of the variable. The texts \"status\", \"labels.<name>\" and \"annotations.<name>\" stand for the alert's status (\"firing\" or \"resolved\"), label or annotation; a label or annotation that the alert lacks is the empty string. Any other text is itself. A leading backslash makes one of those texts literal: \"\\status\" is \"status\". Default: \"\".",
+							Description: "Value is the value of the variable. The texts \"status\", \"labels.<name>\" and \"annotations.<name>\" stand for the alert's status (\"firing\" or \"resolved\"), label or annotation; a label or annotation that the alert lacks is the empty string. Any other text is itself. A leading backslash makes one of those texts literal: \"\\status\" is \"status\". Default: \"\". Example: \"labels.instance\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"valueFrom": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ValueFrom is a source of the value, instead of value.",
+							Description: "ValueFrom is a source of the value, instead of value. Default: none. Example: {alertRef: {fieldPath: fingerprint}}.",
 							Ref:         ref(karov1.EnvVarSource{}.OpenAPIModelName()),
 						},
 					},
@@ -21396,31 +21396,31 @@ func schema_pkg_apis_karo_v1_EnvVarSource(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"alertRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "AlertRef takes the value from the alert.",
+							Description: "AlertRef takes the value from the alert. Default: none. Example: {fieldPath: labels.instance}.",
 							Ref:         ref(karov1.AlertFieldSelector{}.OpenAPIModelName()),
 						},
 					},
 					"configMapKeyRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace.",
+							Description: "ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace. Default: none. Example: {name: settings, key: channel}.",
 							Ref:         ref(corev1.ConfigMapKeySelector{}.OpenAPIModelName()),
 						},
 					},
 					"secretKeyRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "SecretKeyRef takes the value from a key of a Secret in the reaction's namespace.",
+							Description: "SecretKeyRef takes the value from a key of a Secret in the reaction's namespace. Default: none. Example: {name: mail, key: password}.",
 							Ref:         ref(corev1.SecretKeySelector{}.OpenAPIModelName()),
 						},
 					},
 					"fieldRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "FieldRef takes the value from a field of the pod.",
+							Description: "FieldRef takes the value from a field of the pod. Default: none. Example: {fieldPath: metadata.name}.",
 							Ref:         ref(corev1.ObjectFieldSelector{}.OpenAPIModelName()),
 						},
 					},
 					"resourceFieldRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ResourceFieldRef takes the value from the container's resource limits or requests.",
+							Description: "ResourceFieldRef takes the value from the container's resource limits or requests. Default: none. Example: {resource: limits.memory}.",
 							Ref:         ref(corev1.ResourceFieldSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -21462,7 +21462,7 @@ func schema_pkg_apis_karo_v1_Execution(ref common.ReferenceCallback) common.Open
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Spec says what runs and for which alert. It never changes.",
+							Description: "Spec says what runs and for which alert. It never changes. Required. Example: {reaction: {name: crash-report}, alert: {labels: {pod: cart-7f9c}}}.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(karov1.ExecutionSpec{}.OpenAPIModelName()),
 						},
@@ -21583,7 +21583,7 @@ func schema_pkg_apis_karo_v1_ExecutionRequest(ref common.ReferenceCallback) comm
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Status is \"firing\" or \"resolved\". Default: \"firing\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Description: "Status is \"firing\" or \"resolved\". Default: \"firing\". Example: \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"firing", "resolved"},
@@ -21591,7 +21591,7 @@ func schema_pkg_apis_karo_v1_ExecutionRequest(ref common.ReferenceCallback) comm
 					},
 					"labels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Labels identify the alert. Without \"alertname\" they get the reaction's alertName; at least one is required.",
+							Description: "Labels identify the alert. They get the reaction's alertName where they lack \"alertname\". Required, unless that gives one: at least one. Example: {pod: cart-7f9c, severity: critical}.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -21606,7 +21606,7 @@ func schema_pkg_apis_karo_v1_ExecutionRequest(ref common.ReferenceCallback) comm
 					},
 					"annotations": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Annotations describe the alert.",
+							Description: "Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -21621,19 +21621,19 @@ func schema_pkg_apis_karo_v1_ExecutionRequest(ref common.ReferenceCallback) comm
 					},
 					"startsAt": {
 						SchemaProps: spec.SchemaProps{
-							Description: "StartsAt is when the occurrence began.",
+							Description: "StartsAt is when the occurrence began. Default: none. Example: \"2026-07-01T09:30:00.123Z\".",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
 					"endsAt": {
 						SchemaProps: spec.SchemaProps{
-							Description: "EndsAt is when the occurrence ended.",
+							Description: "EndsAt is when the occurrence ended. Default: none, while it lasts. Example: \"2026-07-01T09:45:00Z\".",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
 					"generatorURL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "GeneratorURL identifies what caused the alert.",
+							Description: "GeneratorURL identifies what caused the alert. Default: \"\". Example: \"http://prometheus.example.com/graph?g0.expr=up\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -21655,14 +21655,14 @@ func schema_pkg_apis_karo_v1_ExecutionSpec(ref common.ReferenceCallback) common.
 				Properties: map[string]spec.Schema{
 					"reaction": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Reaction is the reaction that runs, as it stood when it was triggered.",
+							Description: "Reaction is the reaction that runs, as it stood when it was triggered. Required. Example: {name: crash-report}.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(karov1.ReactionReference{}.OpenAPIModelName()),
 						},
 					},
 					"alert": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Alert is the occurrence that triggered the run.",
+							Description: "Alert is the occurrence that triggered the run. Required. Example: {labels: {pod: cart-7f9c}}.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(karov1.AlertOccurrence{}.OpenAPIModelName()),
 						},
@@ -21691,20 +21691,20 @@ func schema_pkg_apis_karo_v1_ExecutionSpec(ref common.ReferenceCallback) common.
 					},
 					"receiver": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Receiver is the name of the Alertmanager receiver that sent the notification.",
+							Description: "Receiver is the name of the Alertmanager receiver that sent the notification. Karo sets it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"receivedAt": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ReceivedAt is when Karo received the notification.",
+							Description: "ReceivedAt is when Karo received the notification. Karo sets it.",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
 					"follows": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Follows is the start of the run before this one, of an alert that was sent without startsAt. It is part of the identity of the run, in the place of startsAt.",
+							Description: "Follows is the start of the run before this one, of an alert that was sent without startsAt. It is part of the identity of the run, in the place of startsAt. Karo sets it.",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
@@ -21862,7 +21862,7 @@ func schema_pkg_apis_karo_v1_Matcher(ref common.ReferenceCallback) common.OpenAP
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name is the name of a label, or, behind the prefix \"annotations.\", that of an annotation. Examples: \"severity\", \"annotations.runbook_url\".",
+							Description: "Name is the name of a label, or, behind the prefix \"annotations.\", that of an annotation. Required. Examples: \"severity\", \"annotations.runbook_url\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -21870,7 +21870,7 @@ func schema_pkg_apis_karo_v1_Matcher(ref common.ReferenceCallback) common.OpenAP
 					},
 					"operator": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Operator is one of \"=\", \"!=\", \"=~\" (regular expression) and \"!~\" (its negation). Default: \"=\".\n\nPossible enum values:\n - `\"!=\"` holds when the two values differ.\n - `\"!~\"` holds when the matcher's value, as an anchored RE2 regular expression, does not match.\n - `\"=\"` holds when the two values are the same.\n - `\"=~\"` holds when the matcher's value, as an anchored RE2 regular expression, matches.",
+							Description: "Operator is one of \"=\", \"!=\", \"=~\" (regular expression) and \"!~\" (its negation). Default: \"=\". Example: \"=~\".\n\nPossible enum values:\n - `\"!=\"` holds when the two values differ.\n - `\"!~\"` holds when the matcher's value, as an anchored RE2 regular expression, does not match.\n - `\"=\"` holds when the two values are the same.\n - `\"=~\"` holds when the matcher's value, as an anchored RE2 regular expression, matches.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"!=", "!~", "=", "=~"},
@@ -21878,7 +21878,7 @@ func schema_pkg_apis_karo_v1_Matcher(ref common.ReferenceCallback) common.OpenAP
 					},
 					"value": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Value is what the label is compared with: a text or, for \"=~\" and \"!~\", an RE2 regular expression that must match the whole label value. May be empty.",
+							Description: "Value is what the label is compared with: a text or, for \"=~\" and \"!~\", an RE2 regular expression that must match the whole label value. Default: \"\". Example: \"warning|critical\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -21937,7 +21937,7 @@ func schema_pkg_apis_karo_v1_NotificationAlert(ref common.ReferenceCallback) com
 				Properties: map[string]spec.Schema{
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Status is \"firing\" or \"resolved\". Default: the status of the group.\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Description: "Status is \"firing\" or \"resolved\". Default: the status of the group. Example: \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"firing", "resolved"},
@@ -21945,7 +21945,7 @@ func schema_pkg_apis_karo_v1_NotificationAlert(ref common.ReferenceCallback) com
 					},
 					"labels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Labels identify the alert. At least one is required.",
+							Description: "Labels identify the alert. Required: at least one. Example: {alertname: KubePodCrashLooping, pod: cart-7f9c}.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -21960,7 +21960,7 @@ func schema_pkg_apis_karo_v1_NotificationAlert(ref common.ReferenceCallback) com
 					},
 					"annotations": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Annotations describe the alert.",
+							Description: "Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -21975,26 +21975,26 @@ func schema_pkg_apis_karo_v1_NotificationAlert(ref common.ReferenceCallback) com
 					},
 					"startsAt": {
 						SchemaProps: spec.SchemaProps{
-							Description: "StartsAt is when the occurrence began.",
+							Description: "StartsAt is when the occurrence began. An alert without it counts as sent again for 5 minutes, and as a new occurrence after that. Default: none. Example: \"2026-07-01T09:30:00.123Z\".",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
 					"endsAt": {
 						SchemaProps: spec.SchemaProps{
-							Description: "EndsAt is when the occurrence ended.",
+							Description: "EndsAt is when the occurrence ended. Default: none, while it lasts. Example: \"2026-07-01T09:45:00Z\".",
 							Ref:         ref(nanotime.Time{}.OpenAPIModelName()),
 						},
 					},
 					"generatorURL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "GeneratorURL identifies what caused the alert.",
+							Description: "GeneratorURL identifies what caused the alert. Default: \"\". Example: \"http://prometheus.example.com/graph?g0.expr=up\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"fingerprint": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Fingerprint is Alertmanager's hash of the labels. Default: computed.",
+							Description: "Fingerprint is Alertmanager's hash of the labels. Default: computed. Example: \"8c2f1d5e9b3a7046\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -22016,14 +22016,14 @@ func schema_pkg_apis_karo_v1_NotificationBody(ref common.ReferenceCallback) comm
 				Properties: map[string]spec.Schema{
 					"receiver": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Receiver is the name of the receiver that sends.",
+							Description: "Receiver is the name of the receiver that sends. Default: \"\". Example: \"karo\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Status is the status of the group. An alert without a status of its own has this one, else \"firing\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
+							Description: "Status is the status of the group. An alert without a status of its own has this one. Default: \"firing\". Example: \"resolved\".\n\nPossible enum values:\n - `\"firing\"` is the status of an alert whose condition holds.\n - `\"resolved\"` is the status of an alert whose condition no longer holds.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"firing", "resolved"},
@@ -22031,7 +22031,7 @@ func schema_pkg_apis_karo_v1_NotificationBody(ref common.ReferenceCallback) comm
 					},
 					"truncatedAlerts": {
 						SchemaProps: spec.SchemaProps{
-							Description: "TruncatedAlerts is how many alerts the sender left out because of its max_alerts.",
+							Description: "TruncatedAlerts is how many alerts the sender left out because of its max_alerts. Default: 0. Example: 12.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -22043,7 +22043,7 @@ func schema_pkg_apis_karo_v1_NotificationBody(ref common.ReferenceCallback) comm
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Alerts are the alerts of the group.",
+							Description: "Alerts are the alerts of the group. May be empty. Required. Example: [{labels: {alertname: KubePodCrashLooping, pod: cart-7f9c}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -22122,7 +22122,7 @@ func schema_pkg_apis_karo_v1_ReactionReference(ref common.ReferenceCallback) com
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name is the name of the AlertReaction.",
+							Description: "Name is the name of the AlertReaction. Required. Example: \"crash-report\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -22130,21 +22130,21 @@ func schema_pkg_apis_karo_v1_ReactionReference(ref common.ReferenceCallback) com
 					},
 					"uid": {
 						SchemaProps: spec.SchemaProps{
-							Description: "UID is the UID of the AlertReaction: one that is deleted and created again is another one.",
+							Description: "UID is the UID of the AlertReaction: one that is deleted and created again is another one. Karo sets it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"generation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Generation is the metadata.generation that the AlertReaction had.",
+							Description: "Generation is the metadata.generation that the AlertReaction had. Karo sets it.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
 					},
 					"revision": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Revision is the name of the ReactionRevision that holds the spec of that generation.",
+							Description: "Revision is the name of the ReactionRevision that holds the spec of that generation. Karo sets it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -22483,7 +22483,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name tells the actions of a reaction apart and appears in the name of the Job. One that another action has too gets a number behind it. Example: \"collect-logs\".",
+							Description: "Name tells the actions of a reaction apart and appears in the name of the Job. One that another action has too gets a number behind it. Required. Example: \"collect-logs\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -22498,7 +22498,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 					},
 					"imagePullPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ImagePullPolicy is \"Always\", \"Never\" or \"IfNotPresent\". Default: \"Always\" for an image with the tag \"latest\" or none, else \"IfNotPresent\".\n\nPossible enum values:\n - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the pull fails.\n - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if the image isn't present and the pull fails.\n - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail if the image isn't present",
+							Description: "ImagePullPolicy is \"Always\", \"Never\" or \"IfNotPresent\". Default: \"Always\" for an image with the tag \"latest\" or none, else \"IfNotPresent\". Example: \"IfNotPresent\".\n\nPossible enum values:\n - `\"Always\"` means that kubelet always attempts to pull the latest image. Container will fail If the pull fails.\n - `\"IfNotPresent\"` means that kubelet pulls if the image isn't present on disk. Container will fail if the image isn't present and the pull fails.\n - `\"Never\"` means that kubelet never pulls an image, but only uses a local image. Container will fail if the image isn't present",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Always", "IfNotPresent", "Never"},
@@ -22530,7 +22530,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Args are the arguments of the command. One that is exactly \"$NAME\" or \"${NAME}\", NAME a variable of the action, is given the value of that variable, as one argument and without a shell. A script behind \"sh -c\" stays as it is, for the shell to expand. Put \"--\" before values that come from the alert, or one like \"--all\" is taken for an option. Default: the image's own. Example: [\"-n\", \"shop\", \"--\", \"$POD\"].",
+							Description: "Args are the arguments of the command. One that is exactly \"$NAME\" or \"${NAME}\", NAME a variable of the action, is given the value of that variable, as one argument and without a shell. A script behind \"sh -c\" stays as it is, for the shell to expand. Put \"--\" before values that come from the alert, or one like \"--all\" is taken for an option. Default: the image's own, and none with a command. Example: [\"-n\", \"shop\", \"--\", \"$POD\"].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -22549,7 +22549,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Env are the environment variables of the container: literal texts, values taken from the alert, or references that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.",
+							Description: "Env are the environment variables of the container: literal texts, values taken from the alert, or references that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION. Default: none. Example: [{name: POD, valueFrom: {alertRef: {fieldPath: labels.pod}}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -22567,7 +22567,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet resolves them; Karo reads none.",
+							Description: "EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet resolves them; Karo reads none. Default: none. Example: [{secretRef: {name: mail}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -22580,7 +22580,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 					},
 					"resources": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Resources are the compute resources of the container.",
+							Description: "Resources are the compute resources of the container. Default: none, or those of a LimitRange of the namespace. Example: {limits: {cpu: 100m, memory: 32Mi}}.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1.ResourceRequirements{}.OpenAPIModelName()),
 						},
@@ -22597,7 +22597,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "VolumeMounts mount volumes of the reaction into the container.",
+							Description: "VolumeMounts mount volumes of the reaction into the container. Default: none. Example: [{name: scratch, mountPath: /scratch}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -22610,7 +22610,7 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 					},
 					"securityContext": {
 						SchemaProps: spec.SchemaProps{
-							Description: "SecurityContext are the security options of the container.",
+							Description: "SecurityContext are the security options of the container. Default: none. Example: {runAsNonRoot: true, allowPrivilegeEscalation: false}.",
 							Ref:         ref(corev1.SecurityContext{}.OpenAPIModelName()),
 						},
 					},
@@ -22623,35 +22623,35 @@ func schema_pkg_apis_karo_v1alpha1_Action(ref common.ReferenceCallback) common.O
 					},
 					"serviceAccountName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ServiceAccountName is the same as serviceAccount. When both are given they must be equal.",
+							Description: "ServiceAccountName is the same as serviceAccount. When both are given they must be equal. Default: serviceAccount. Example: \"pod-restarter\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"backoffLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do harm.",
+							Description: "BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do harm. Example: 3.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"activeDeadlineSeconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600.",
+							Description: "ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600. Example: 600.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
 					},
 					"ttlSecondsAfterFinished": {
 						SchemaProps: spec.SchemaProps{
-							Description: "TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time starts to count once the end of the Job is stored in its Execution. Default: 3600.",
+							Description: "TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time starts to count once the end of the Job is stored in its Execution. Default: 3600. Example: 86400.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"jobTemplate": {
 						SchemaProps: spec.SchemaProps{
-							Description: "JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing, restartPolicy (\"Never\"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.",
+							Description: "JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing, restartPolicy (\"Never\"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600), the ServiceAccount of the reaction and, in every container, terminationMessagePolicy (\"FallbackToLogsOnError\"). Nothing else of it is changed. Of its metadata, labels and annotations count. Default: none. Example: {spec: {template: {spec: {containers: [{name: check, image: busybox:1.37, command: [date]}]}}}}.",
 							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -22673,7 +22673,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertFieldSelector(ref common.ReferenceCallba
 				Properties: map[string]spec.Schema{
 					"fieldPath": {
 						SchemaProps: spec.SchemaProps{
-							Description: "FieldPath is \".\" (the whole alert as JSON), \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\", \"annotations.<name>\", or \"labels\" or \"annotations\" (all of them as JSON). An empty path is \".\".",
+							Description: "FieldPath is \".\" (the whole alert as JSON), \"status\", \"startsAt\", \"endsAt\", \"generatorURL\", \"fingerprint\", \"labels.<name>\", \"annotations.<name>\", or \"labels\" or \"annotations\" (all of them as JSON). An empty path is \".\". Required. Example: \"labels.instance\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -22681,7 +22681,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertFieldSelector(ref common.ReferenceCallba
 					},
 					"inline": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Inline says that v1 shows the path as the value of the variable, as in value: labels.instance, and not as an alertRef. The two mean the same. Default: false.",
+							Description: "Inline says that v1 shows the path as the value of the variable, as in value: labels.instance, and not as an alertRef. The two mean the same. Default: false. Example: true.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -22723,7 +22723,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReaction(ref common.ReferenceCallback) c
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Spec says which alerts the reaction answers and what it then does.",
+							Description: "Spec says which alerts the reaction answers and what it then does. Required. Example: {alertName: KubePodCrashLooping, actions: [{name: report, image: busybox:1.37, command: [date]}]}.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.AlertReactionSpec{}.OpenAPIModelName()),
 						},
@@ -22803,7 +22803,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 				Properties: map[string]spec.Schema{
 					"alertName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "AlertName is the value that the label \"alertname\" of an alert must have, exactly. At least one of alertName and matchers is required. Example: \"KubePodCrashLooping\".",
+							Description: "AlertName is the value that the label \"alertname\" of an alert must have, exactly. At least one of alertName and matchers is required. Default: any. Example: \"KubePodCrashLooping\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -22815,7 +22815,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must match the whole value. Without an alertName, at least one of them must not match the empty string.",
+							Description: "Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must match the whole value. Without an alertName, at least one of them must not match the empty string. Default: none. Example: [{name: severity, value: critical}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -22848,7 +22848,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 					},
 					"alertScope": {
 						SchemaProps: spec.SchemaProps{
-							Description: "AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction answers: \"Namespace\" those whose label \"namespace\" is the namespace of the reaction, \"Cluster\" all. The latter needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts that are sent to the reaction's own namespace. Default: \"Namespace\".\n\nPossible enum values:\n - `\"Cluster\"` is the scope of all alerts.\n - `\"Namespace\"` is the scope of the alerts whose label \"namespace\" is the namespace of the reaction.",
+							Description: "AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction answers: \"Namespace\" those whose label \"namespace\" is the namespace of the reaction, \"Cluster\" all. The latter needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts that are sent to the reaction's own namespace. Default: \"Namespace\". Example: \"Cluster\".\n\nPossible enum values:\n - `\"Cluster\"` is the scope of all alerts.\n - `\"Namespace\"` is the scope of the alerts whose label \"namespace\" is the namespace of the reaction.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Cluster", "Namespace"},
@@ -22856,14 +22856,14 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 					},
 					"suspend": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which Alertmanager may send only after its repeat_interval. Default: false.",
+							Description: "Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which Alertmanager may send only after its repeat_interval. Default: false. Example: true.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"order": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Order says when the actions start: \"Parallel\" all at once, \"Sequential\" one after the other, each once the one before it has succeeded; those behind one that fails do not run. Default: \"Parallel\".\n\nPossible enum values:\n - `\"Parallel\"` starts all actions at once.\n - `\"Sequential\"` starts an action once the one before it has succeeded.",
+							Description: "Order says when the actions start: \"Parallel\" all at once, \"Sequential\" one after the other, each once the one before it has succeeded; those behind one that fails do not run. Default: \"Parallel\". Example: \"Sequential\".\n\nPossible enum values:\n - `\"Parallel\"` starts all actions at once.\n - `\"Sequential\"` starts an action once the one before it has succeeded.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Parallel", "Sequential"},
@@ -22883,7 +22883,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless jobTemplate is given.",
+							Description: "Actions are the steps of the reaction, at most 100. Each becomes one Job. Required, unless jobTemplate is given: at least one. Example: [{name: report, image: busybox:1.37, command: [date]}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -22896,7 +22896,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 					},
 					"jobTemplate": {
 						SchemaProps: spec.SchemaProps{
-							Description: "JobTemplate is a whole Job, in the place of actions: the reaction then has the one action \"job\". See the jobTemplate of an action for what Karo adds to it.",
+							Description: "JobTemplate is a whole Job, in the place of actions: the reaction then has the one action \"job\". See the jobTemplate of an action for what Karo adds to it. Default: none. Example: {spec: {template: {spec: {containers: [{name: check, image: busybox:1.37, command: [date]}]}}}}.",
 							Ref:         ref(v1.JobTemplateSpec{}.OpenAPIModelName()),
 						},
 					},
@@ -22912,7 +22912,7 @@ func schema_pkg_apis_karo_v1alpha1_AlertReactionSpec(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only those that the action mounts.",
+							Description: "Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only those that the action mounts. Default: none. Example: [{name: scratch, emptyDir: {}}].",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -23025,7 +23025,7 @@ func schema_pkg_apis_karo_v1alpha1_EnvVar(ref common.ReferenceCallback) common.O
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name is the name of the variable. Example: \"INSTANCE\".",
+							Description: "Name is the name of the variable. Required. Example: \"INSTANCE\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -23033,14 +23033,14 @@ func schema_pkg_apis_karo_v1alpha1_EnvVar(ref common.ReferenceCallback) common.O
 					},
 					"value": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Value is the value of the variable, always as it is written. When it is not empty, valueFrom does not count. Default: \"\".",
+							Description: "Value is the value of the variable, always as it is written. When it is not empty, valueFrom does not count. Default: \"\". Example: \"production\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"valueFrom": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ValueFrom is a source of the value, when value is empty.",
+							Description: "ValueFrom is a source of the value, when value is empty. Default: none. Example: {alertRef: {fieldPath: fingerprint}}.",
 							Ref:         ref(v1alpha1.EnvVarSource{}.OpenAPIModelName()),
 						},
 					},
@@ -23062,31 +23062,31 @@ func schema_pkg_apis_karo_v1alpha1_EnvVarSource(ref common.ReferenceCallback) co
 				Properties: map[string]spec.Schema{
 					"alertRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "AlertRef takes the value from the alert.",
+							Description: "AlertRef takes the value from the alert. Default: none. Example: {fieldPath: labels.instance}.",
 							Ref:         ref(v1alpha1.AlertFieldSelector{}.OpenAPIModelName()),
 						},
 					},
 					"configMapKeyRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace.",
+							Description: "ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace. Default: none. Example: {name: settings, key: channel}.",
 							Ref:         ref(corev1.ConfigMapKeySelector{}.OpenAPIModelName()),
 						},
 					},
 					"secretKeyRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "SecretKeyRef takes the value from a key of a Secret in the reaction's namespace.",
+							Description: "SecretKeyRef takes the value from a key of a Secret in the reaction's namespace. Default: none. Example: {name: mail, key: password}.",
 							Ref:         ref(corev1.SecretKeySelector{}.OpenAPIModelName()),
 						},
 					},
 					"fieldRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "FieldRef takes the value from a field of the pod.",
+							Description: "FieldRef takes the value from a field of the pod. Default: none. Example: {fieldPath: metadata.name}.",
 							Ref:         ref(corev1.ObjectFieldSelector{}.OpenAPIModelName()),
 						},
 					},
 					"resourceFieldRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ResourceFieldRef takes the value from the container's resource limits or requests.",
+							Description: "ResourceFieldRef takes the value from the container's resource limits or requests. Default: none. Example: {resource: limits.memory}.",
 							Ref:         ref(corev1.ResourceFieldSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -23153,7 +23153,7 @@ func schema_pkg_apis_karo_v1alpha1_Matcher(ref common.ReferenceCallback) common.
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name is the name of a label, or, behind the prefix \"annotations.\", that of an annotation. Examples: \"severity\", \"annotations.runbook_url\".",
+							Description: "Name is the name of a label, or, behind the prefix \"annotations.\", that of an annotation. Required. Examples: \"severity\", \"annotations.runbook_url\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -23161,7 +23161,7 @@ func schema_pkg_apis_karo_v1alpha1_Matcher(ref common.ReferenceCallback) common.
 					},
 					"operator": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Operator is one of \"=\", \"!=\", \"=~\" (regular expression) and \"!~\" (its negation). Default: \"=\".\n\nPossible enum values:\n - `\"!=\"` holds when the two values differ.\n - `\"!~\"` holds when the matcher's value, as an anchored RE2 regular expression, does not match.\n - `\"=\"` holds when the two values are the same.\n - `\"=~\"` holds when the matcher's value, as an anchored RE2 regular expression, matches.",
+							Description: "Operator is one of \"=\", \"!=\", \"=~\" (regular expression) and \"!~\" (its negation). Default: \"=\". Example: \"=~\".\n\nPossible enum values:\n - `\"!=\"` holds when the two values differ.\n - `\"!~\"` holds when the matcher's value, as an anchored RE2 regular expression, does not match.\n - `\"=\"` holds when the two values are the same.\n - `\"=~\"` holds when the matcher's value, as an anchored RE2 regular expression, matches.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"!=", "!~", "=", "=~"},
@@ -23169,7 +23169,7 @@ func schema_pkg_apis_karo_v1alpha1_Matcher(ref common.ReferenceCallback) common.
 					},
 					"value": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Value is what the label is compared with: a text or, for \"=~\" and \"!~\", an RE2 regular expression that must match the whole label value. May be empty.",
+							Description: "Value is what the label is compared with: a text or, for \"=~\" and \"!~\", an RE2 regular expression that must match the whole label value. Default: \"\". Example: \"warning|critical\".",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

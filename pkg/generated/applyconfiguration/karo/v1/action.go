@@ -16,13 +16,13 @@ import (
 // Action is one step of a reaction: a container that runs to its end, as a Job. It is described by the fields of its
 // container or, whole, by jobTemplate.
 type ActionApplyConfiguration struct {
-	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters,
-	// digits and dashes. Example: "collect-logs".
+	// Name tells the actions of a reaction apart and appears in the name of the Job: at most 63 lower case letters, digits
+	// and dashes. Required. Example: "collect-logs".
 	Name *string `json:"name,omitempty"`
 	// Image is the container image to run. Required, unless jobTemplate is given. Example: "busybox:1.37".
 	Image *string `json:"image,omitempty"`
 	// ImagePullPolicy is "Always", "Never" or "IfNotPresent". Default: "Always" for an image with the tag "latest" or
-	// none, else "IfNotPresent".
+	// none, else "IfNotPresent". Example: "IfNotPresent".
 	ImagePullPolicy *corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 	// Command replaces the entrypoint of the image; it is not run in a shell. Arguments in it are as in args. Default:
 	// the image's own. Example: ["kubectl", "delete", "pod"].
@@ -30,38 +30,46 @@ type ActionApplyConfiguration struct {
 	// Args are the arguments of the command. One that is exactly "$NAME" or "${NAME}", NAME a variable of the action,
 	// is given the value of that variable, as one argument and without a shell. A script behind "sh -c" stays as it is,
 	// for the shell to expand. Put "--" before values that come from the alert, or one like "--all" is taken for an
-	// option. Default: the image's own. Example: ["-n", "shop", "--", "$POD"].
+	// option. Default: the image's own, and none with a command. Example: ["-n", "shop", "--", "$POD"].
 	Args []string `json:"args,omitempty"`
 	// Env are the environment variables of the container: literal texts, values taken from the alert, or references
 	// that the kubelet resolves. Before them every container has KARO_ALERT (the alert as JSON; above 100 KiB it is
 	// split into KARO_ALERT_0, KARO_ALERT_1 and so on), KARO_ALERT_NAME, KARO_STATUS, KARO_REACTION and KARO_EXECUTION.
+	// Default: none. Example: [{name: POD, value: labels.pod}].
 	Env []EnvVarApplyConfiguration `json:"env,omitempty"`
 	// EnvFrom are ConfigMaps and Secrets of the reaction's namespace, each key of which becomes a variable. The kubelet
-	// resolves them; Karo reads none.
+	// resolves them; Karo reads none. Default: none. Example: [{secretRef: {name: mail}}].
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
-	// Resources are the compute resources of the container.
+	// Resources are the compute resources of the container. Default: none, or those of a LimitRange of the namespace.
+	// Example: {limits: {cpu: 100m, memory: 32Mi}}.
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
-	// VolumeMounts mount volumes of the reaction into the container.
+	// VolumeMounts mount volumes of the reaction into the container. Default: none. Example: [{name: scratch, mountPath:
+	// /scratch}].
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
-	// SecurityContext are the security options of the container.
+	// SecurityContext are the security options of the container. Default: none. Example: {runAsNonRoot: true,
+	// allowPrivilegeEscalation: false}.
 	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
 	// ServiceAccount is the name of the ServiceAccount, in the reaction's namespace, that the pod runs as. Default: the
 	// reaction's serviceAccountName. Example: "pod-restarter".
 	ServiceAccount *string `json:"serviceAccount,omitempty"`
-	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal.
+	// ServiceAccountName is the same as serviceAccount. When both are given they must be equal. Default: serviceAccount.
+	// Example: "pod-restarter".
 	ServiceAccountName *string `json:"serviceAccountName,omitempty"`
 	// BackoffLimit is how often a failed pod is tried again. Default: 0, since repeating a remediation blindly can do
-	// harm.
+	// harm. Example: 3.
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
-	// ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600.
+	// ActiveDeadlineSeconds is how many seconds the Job may take before it is stopped as failed. Default: 3600. Example:
+	// 600.
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
 	// TTLSecondsAfterFinished is how many seconds the finished Job is kept, with its pods and their logs. The time
-	// starts to count once the end of the Job is stored in its Execution. Default: 3600.
+	// starts to count once the end of the Job is stored in its Execution. Default: 3600. Example: 86400.
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 	// JobTemplate is the whole Job of the action, in the place of every other field but the name. Karo adds its labels
 	// and annotations and, to every container, the variables KARO_ALERT and so on; it fills in, where they are missing,
-	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600) and the
-	// ServiceAccount of the reaction. Nothing else of it is changed. Of its metadata, labels and annotations count.
+	// restartPolicy ("Never"), backoffLimit (0), activeDeadlineSeconds (3600), ttlSecondsAfterFinished (3600), the
+	// ServiceAccount of the reaction and, in every container, terminationMessagePolicy ("FallbackToLogsOnError"). Nothing
+	// else of it is changed. Of its metadata, labels and annotations count. Default: none. Example: {spec: {template:
+	// {spec: {containers: [{name: check, image: busybox:1.37, command: [date]}]}}}}.
 	JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 }
 

@@ -11,7 +11,8 @@ package v1
 // AlertFieldSelector names a part of an alert.
 type AlertFieldSelectorApplyConfiguration struct {
 	// FieldPath is "." (the whole alert as JSON), "status", "startsAt", "endsAt", "generatorURL", "fingerprint",
-	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON).
+	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON). Required. Example:
+	// "labels.instance".
 	FieldPath *string `json:"fieldPath,omitempty"`
 }
 

@@ -16,21 +16,24 @@ import (
 // AlertOccurrence is one episode of an alert, as Alertmanager sent it. Its texts are data from outside: show them
 // with care.
 type AlertOccurrenceApplyConfiguration struct {
-	// Name is the label "alertname".
+	// Name is the label "alertname". Karo sets it.
 	Name *string `json:"name,omitempty"`
-	// Status is "firing" or "resolved". Default: "firing".
+	// Status is "firing" or "resolved". Default: "firing". Example: "resolved".
 	Status *karov1.AlertStatus `json:"status,omitempty"`
-	// Labels identify the alert. At least one is required.
+	// Labels identify the alert. Those of a run by hand get the reaction's alertName where they lack "alertname".
+	// Required, unless that gives one: at least one. Example: {pod: cart-7f9c, severity: critical}.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Annotations describe the alert.
+	// Annotations describe the alert. Default: none. Example: {summary: The pod keeps restarting}.
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say.
+	// StartsAt is when the occurrence began, to the nanosecond. Absent when the sender did not say. Default: none.
+	// Example: "2026-07-01T09:30:00.123Z".
 	StartsAt *nanotime.Time `json:"startsAt,omitempty"`
-	// EndsAt is when the occurrence ended. Absent while it lasts.
+	// EndsAt is when the occurrence ended. Default: none, while it lasts. Example: "2026-07-01T09:45:00Z".
 	EndsAt *nanotime.Time `json:"endsAt,omitempty"`
-	// GeneratorURL identifies what caused the alert.
+	// GeneratorURL identifies what caused the alert. Default: "". Example:
+	// "http://prometheus.example.com/graph?g0.expr=up".
 	GeneratorURL *string `json:"generatorURL,omitempty"`
-	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits.
+	// Fingerprint is Alertmanager's 64 bit hash of the labels, as 16 hexadecimal digits. Karo sets it.
 	Fingerprint *string `json:"fingerprint,omitempty"`
 }
 

@@ -10,14 +10,14 @@ package v1
 //
 // EnvVar is one environment variable of an action.
 type EnvVarApplyConfiguration struct {
-	// Name is the name of the variable. Example: "INSTANCE".
+	// Name is the name of the variable. Required. Example: "INSTANCE".
 	Name *string `json:"name,omitempty"`
 	// Value is the value of the variable. The texts "status", "labels.<name>" and "annotations.<name>" stand for the
 	// alert's status ("firing" or "resolved"), label or annotation; a label or annotation that the alert lacks is the
 	// empty string. Any other text is itself. A leading backslash makes one of those texts literal: "\status" is
-	// "status". Default: "".
+	// "status". Default: "". Example: "labels.instance".
 	Value *string `json:"value,omitempty"`
-	// ValueFrom is a source of the value, instead of value.
+	// ValueFrom is a source of the value, instead of value. Default: none. Example: {alertRef: {fieldPath: fingerprint}}.
 	ValueFrom *EnvVarSourceApplyConfiguration `json:"valueFrom,omitempty"`
 }
 

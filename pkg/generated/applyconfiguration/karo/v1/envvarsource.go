@@ -15,15 +15,18 @@ import (
 // EnvVarSource is where the value of a variable comes from. Exactly one of its fields is set. All but alertRef are
 // handed to the pod as they are: Karo reads no Secret and no ConfigMap.
 type EnvVarSourceApplyConfiguration struct {
-	// AlertRef takes the value from the alert.
+	// AlertRef takes the value from the alert. Default: none. Example: {fieldPath: labels.instance}.
 	AlertRef *AlertFieldSelectorApplyConfiguration `json:"alertRef,omitempty"`
-	// ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace.
+	// ConfigMapKeyRef takes the value from a key of a ConfigMap in the reaction's namespace. Default: none. Example:
+	// {name: settings, key: channel}.
 	ConfigMapKeyRef *corev1.ConfigMapKeySelector `json:"configMapKeyRef,omitempty"`
-	// SecretKeyRef takes the value from a key of a Secret in the reaction's namespace.
+	// SecretKeyRef takes the value from a key of a Secret in the reaction's namespace. Default: none. Example: {name:
+	// mail, key: password}.
 	SecretKeyRef *corev1.SecretKeySelector `json:"secretKeyRef,omitempty"`
-	// FieldRef takes the value from a field of the pod.
+	// FieldRef takes the value from a field of the pod. Default: none. Example: {fieldPath: metadata.name}.
 	FieldRef *corev1.ObjectFieldSelector `json:"fieldRef,omitempty"`
-	// ResourceFieldRef takes the value from the container's resource limits or requests.
+	// ResourceFieldRef takes the value from the container's resource limits or requests. Default: none. Example:
+	// {resource: limits.memory}.
 	ResourceFieldRef *corev1.ResourceFieldSelector `json:"resourceFieldRef,omitempty"`
 }
 

@@ -25,7 +25,8 @@ type ExecutionApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata.
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// Spec says what runs and for which alert. It never changes.
+	// Spec says what runs and for which alert. It never changes. Required. Example: {reaction: {name: crash-report},
+	// alert: {labels: {pod: cart-7f9c}}}.
 	Spec *ExecutionSpecApplyConfiguration `json:"spec,omitempty"`
 	// Status is how far the run is and how it ended. Only Karo writes it.
 	Status *ExecutionStatusApplyConfiguration `json:"status,omitempty"`

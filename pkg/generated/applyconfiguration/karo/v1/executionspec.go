@@ -15,9 +15,9 @@ import (
 //
 // ExecutionSpec says what runs and for which alert.
 type ExecutionSpecApplyConfiguration struct {
-	// Reaction is the reaction that runs, as it stood when it was triggered.
+	// Reaction is the reaction that runs, as it stood when it was triggered. Required. Example: {name: crash-report}.
 	Reaction *ReactionReferenceApplyConfiguration `json:"reaction,omitempty"`
-	// Alert is the occurrence that triggered the run.
+	// Alert is the occurrence that triggered the run. Required. Example: {labels: {pod: cart-7f9c}}.
 	Alert *AlertOccurrenceApplyConfiguration `json:"alert,omitempty"`
 	// Trigger says why there is the run: "Notification" for one that an alert triggered, "Manual" for one by hand, which
 	// always runs and is not remembered. Karo sets it.
@@ -27,12 +27,12 @@ type ExecutionSpecApplyConfiguration struct {
 	// After is the name of the Execution that has to end before this one starts: the reaction's run for the firing
 	// alert, when this one is for the resolved alert. Karo sets it.
 	After *string `json:"after,omitempty"`
-	// Receiver is the name of the Alertmanager receiver that sent the notification.
+	// Receiver is the name of the Alertmanager receiver that sent the notification. Karo sets it.
 	Receiver *string `json:"receiver,omitempty"`
-	// ReceivedAt is when Karo received the notification.
+	// ReceivedAt is when Karo received the notification. Karo sets it.
 	ReceivedAt *nanotime.Time `json:"receivedAt,omitempty"`
 	// Follows is the start of the run before this one, of an alert that was sent without startsAt. It is part of the
-	// identity of the run, in the place of startsAt.
+	// identity of the run, in the place of startsAt. Karo sets it.
 	Follows *nanotime.Time `json:"follows,omitempty"`
 }
 

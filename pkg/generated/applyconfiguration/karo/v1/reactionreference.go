@@ -14,13 +14,13 @@ import (
 //
 // ReactionReference names a reaction in the same namespace as it was at one point.
 type ReactionReferenceApplyConfiguration struct {
-	// Name is the name of the AlertReaction.
+	// Name is the name of the AlertReaction. Required. Example: "crash-report".
 	Name *string `json:"name,omitempty"`
-	// UID is the UID of the AlertReaction: one that is deleted and created again is another one.
+	// UID is the UID of the AlertReaction: one that is deleted and created again is another one. Karo sets it.
 	UID *types.UID `json:"uid,omitempty"`
-	// Generation is the metadata.generation that the AlertReaction had.
+	// Generation is the metadata.generation that the AlertReaction had. Karo sets it.
 	Generation *int64 `json:"generation,omitempty"`
-	// Revision is the name of the ReactionRevision that holds the spec of that generation.
+	// Revision is the name of the ReactionRevision that holds the spec of that generation. Karo sets it.
 	Revision *string `json:"revision,omitempty"`
 }
 

@@ -12,9 +12,10 @@ package v1alpha1
 type AlertFieldSelectorApplyConfiguration struct {
 	// FieldPath is "." (the whole alert as JSON), "status", "startsAt", "endsAt", "generatorURL", "fingerprint",
 	// "labels.<name>", "annotations.<name>", or "labels" or "annotations" (all of them as JSON). An empty path is ".".
+	// Required. Example: "labels.instance".
 	FieldPath *string `json:"fieldPath,omitempty"`
 	// Inline says that v1 shows the path as the value of the variable, as in value: labels.instance, and not as an
-	// alertRef. The two mean the same. Default: false.
+	// alertRef. The two mean the same. Default: false. Example: true.
 	Inline *bool `json:"inline,omitempty"`
 }
 

@@ -22,7 +22,8 @@ type AlertReactionApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// Spec says which alerts the reaction answers and what it then does.
+	// Spec says which alerts the reaction answers and what it then does. Required. Example: {alertName:
+	// KubePodCrashLooping, actions: [{name: report, image: busybox:1.37, command: [date]}]}.
 	Spec *AlertReactionSpecApplyConfiguration `json:"spec,omitempty"`
 	// Status is what Karo observed of the reaction. Only Karo writes it.
 	Status *AlertReactionStatusApplyConfiguration `json:"status,omitempty"`

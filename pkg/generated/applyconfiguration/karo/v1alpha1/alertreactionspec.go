@@ -18,11 +18,12 @@ import (
 // every matcher do.
 type AlertReactionSpecApplyConfiguration struct {
 	// AlertName is the value that the label "alertname" of an alert must have, exactly. At least one of alertName and
-	// matchers is required. Example: "KubePodCrashLooping".
+	// matchers is required. Default: any. Example: "KubePodCrashLooping".
 	AlertName *string `json:"alertName,omitempty"`
 	// Matchers are conditions on the labels and annotations of an alert; all of them must hold. They mean what they
 	// mean in Alertmanager: a label that the alert lacks counts as the empty string, and a regular expression must
-	// match the whole value. Without an alertName, at least one of them must not match the empty string.
+	// match the whole value. Without an alertName, at least one of them must not match the empty string. Default: none.
+	// Example: [{name: severity, value: critical}].
 	Matchers []MatcherApplyConfiguration `json:"matchers,omitempty"`
 	// When says for which status of an alert the reaction runs: "Firing" once the alert fires, "Resolved" once it is
 	// resolved. A run for the resolved alert waits until the reaction's run for the firing one has ended; with both
@@ -31,26 +32,27 @@ type AlertReactionSpecApplyConfiguration struct {
 	// AlertScope says which of the alerts that are sent to clusteralerts/trigger, for the whole cluster, the reaction
 	// answers: "Namespace" those whose label "namespace" is the namespace of the reaction, "Cluster" all. The latter
 	// needs the right to send such alerts: create on clusteralerts of the name trigger. It has no meaning for alerts
-	// that are sent to the reaction's own namespace. Default: "Namespace".
+	// that are sent to the reaction's own namespace. Default: "Namespace". Example: "Cluster".
 	AlertScope *karov1alpha1.AlertScope `json:"alertScope,omitempty"`
 	// Suspend stops the reaction from running for alerts: one that matches is recorded as a skipped Execution. By hand it
 	// still runs. When the reaction is resumed while an alert still fires, it runs at the next notification of it, which
-	// Alertmanager may send only after its repeat_interval. Default: false.
+	// Alertmanager may send only after its repeat_interval. Default: false. Example: true.
 	Suspend *bool `json:"suspend,omitempty"`
 	// Order says when the actions start: "Parallel" all at once, "Sequential" one after the other, each once the one
-	// before it has succeeded; those behind one that fails do not run. Default: "Parallel".
+	// before it has succeeded; those behind one that fails do not run. Default: "Parallel". Example: "Sequential".
 	Order *karov1alpha1.ActionOrder `json:"order,omitempty"`
 	// ServiceAccountName is the name of the ServiceAccount that the pods of those actions run as that name none
 	// themselves. Default: the namespace's "default". Example: "remediation".
 	ServiceAccountName *string `json:"serviceAccountName,omitempty"`
-	// Actions are the steps of the reaction, at most 100. Each becomes one Job. At least one is required, unless
-	// jobTemplate is given.
+	// Actions are the steps of the reaction, at most 100. Each becomes one Job. Required, unless jobTemplate is given: at
+	// least one. Example: [{name: report, image: busybox:1.37, command: [date]}].
 	Actions []ActionApplyConfiguration `json:"actions,omitempty"`
 	// JobTemplate is a whole Job, in the place of actions: the reaction then has the one action "job". See the
-	// jobTemplate of an action for what Karo adds to it.
+	// jobTemplate of an action for what Karo adds to it. Default: none. Example: {spec: {template: {spec: {containers:
+	// [{name: check, image: busybox:1.37, command: [date]}]}}}}.
 	JobTemplate *v1.JobTemplateSpec `json:"jobTemplate,omitempty"`
 	// Volumes are the volumes that actions may mount, of any type that a pod may have. The Job of an action gets only
-	// those that the action mounts.
+	// those that the action mounts. Default: none. Example: [{name: scratch, emptyDir: {}}].
 	Volumes []corev1.Volume `json:"volumes,omitempty"`
 }
 

@@ -10,12 +10,13 @@ package v1alpha1
 //
 // EnvVar is one environment variable of an action.
 type EnvVarApplyConfiguration struct {
-	// Name is the name of the variable. Example: "INSTANCE".
+	// Name is the name of the variable. Required. Example: "INSTANCE".
 	Name *string `json:"name,omitempty"`
 	// Value is the value of the variable, always as it is written. When it is not empty, valueFrom does not count.
-	// Default: "".
+	// Default: "". Example: "production".
 	Value *string `json:"value,omitempty"`
-	// ValueFrom is a source of the value, when value is empty.
+	// ValueFrom is a source of the value, when value is empty. Default: none. Example: {alertRef: {fieldPath:
+	// fingerprint}}.
 	ValueFrom *EnvVarSourceApplyConfiguration `json:"valueFrom,omitempty"`
 }
 

@@ -14,13 +14,13 @@ import (
 //
 // Matcher is one condition on an alert.
 type MatcherApplyConfiguration struct {
-	// Name is the name of a label, or, behind the prefix "annotations.", that of an annotation.
-	// Examples: "severity", "annotations.runbook_url".
+	// Name is the name of a label, or, behind the prefix "annotations.", that of an annotation. Required. Examples:
+	// "severity", "annotations.runbook_url".
 	Name *string `json:"name,omitempty"`
-	// Operator is one of "=", "!=", "=~" (regular expression) and "!~" (its negation). Default: "=".
+	// Operator is one of "=", "!=", "=~" (regular expression) and "!~" (its negation). Default: "=". Example: "=~".
 	Operator *karov1alpha1.MatchOperator `json:"operator,omitempty"`
-	// Value is what the label is compared with: a text or, for "=~" and "!~", an RE2 regular expression that must
-	// match the whole label value. May be empty.
+	// Value is what the label is compared with: a text or, for "=~" and "!~", an RE2 regular expression that must match
+	// the whole label value. Default: "". Example: "warning|critical".
 	Value *string `json:"value,omitempty"`
 }
 
