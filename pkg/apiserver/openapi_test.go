@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/karo/v1alpha1"
 	"karo.io/karo/pkg/generated/openapi"
 )
 
@@ -132,6 +134,51 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 	}
 	if described["v1"] == 0 || described["v1alpha1"] == 0 {
 		t.Errorf("got fields %v, want some of each version", described)
+	}
+}
+
+// taught is a description that goes on, behind the meaning, with the default or that there is none, and an example.
+var taught = regexp.MustCompile(`\. (Default: .+\.|Required[.,:;].*) Examples?: .+\.$`)
+
+// A person who has kubectl explain and nothing else is told what a field means, what holds without it, and how it is
+// written: of every field that people write, at whatever depth, or that it is not theirs to write.
+func TestEveryWrittenFieldIsTaught(t *testing.T) {
+	defined := definitions()
+	followed := map[string]bool{}
+	var follow func(name string)
+	follow = func(name string) {
+		if !strings.HasPrefix(name, "io.karo.") || followed[name] {
+			return // Kubernetes teaches its own.
+		}
+		followed[name] = true
+		properties := defined[name].Schema.Properties
+		_, isObject := properties["metadata"]
+		for field, schema := range properties {
+			if field == "apiVersion" || field == "kind" || isObject && (field == "metadata" || field == "status") {
+				continue
+			}
+			text, _, _ := strings.Cut(schema.Description, "\n\nPossible enum values:")
+			if !taught.MatchString(text) && !strings.HasSuffix(text, " Karo sets it.") {
+				t.Errorf("%s.%s is described without a default or \"Required\", or without an example behind it: %s", name, field, text)
+			}
+			walk(&schema, func(schema *spec.Schema) {
+				follow(strings.TrimPrefix(schema.Ref.String(), "#/definitions/"))
+			})
+		}
+	}
+	for _, written := range []runtime.Object{
+		&v1.AlertReaction{}, &v1.Execution{}, &v1.ExecutionRequest{}, &v1.AlertNotification{}, &v1.ClusterAlertNotification{},
+		&v1alpha1.AlertReaction{},
+	} {
+		follow(modelName(written))
+	}
+	for _, deep := range []string{
+		"io.karo.v1.AlertFieldSelector", "io.karo.v1alpha1.AlertFieldSelector", "io.karo.v1.ReactionReference",
+		"io.karo.v1.AlertOccurrence", "io.karo.v1.ExecutionRequest", "io.karo.v1.NotificationAlert",
+	} {
+		if len(defined[deep].Schema.Properties) == 0 || !followed[deep] {
+			t.Errorf("%s was not looked at", deep)
+		}
 	}
 }
 
