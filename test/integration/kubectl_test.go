@@ -190,11 +190,30 @@ func TestKubectlDiscovery(t *testing.T) {
 		"alertreactions", "ar", "AlertReaction", "create,delete,deletecollection,get,list,patch,update,watch",
 		"executions", "ex", "delete,deletecollection,get,list,patch,update,watch",
 		"alerts", "al", "reactionrevisions", "clusteralerts", "ClusterAlertNotification", "karo")
+	// The kube-apiserver fetches the documents of an aggregated server some time after it has found the server.
+	eventually(t, "kinds to be explained", func(ctx context.Context) error {
+		for _, format := range []string{"plaintext", "plaintext-openapiv2"} {
+			if _, err := cluster.Kubectl(ctx, "", "explain", "alertreaction", "--output="+format); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	expect(t, kubectl(t, "", "explain", "alertreaction.spec.actions"), "FIELDS:", "ttlSecondsAfterFinished", "Default: 3600")
+	expect(t, kubectl(t, "", "explain", "execution.spec.reaction.name"), "Required. Example: \"crash-report\"")
 	expect(t, kubectl(t, "", "explain", "execution.status", "--recursive"), "conditions", "exitCode")
 	expect(t, kubectl(t, "", "explain", "alertreaction.spec.matchers", "--output=plaintext-openapiv2"), "operator")
 	for resource, want := range map[string]string{"alertreactions.karo.io": "yes", "alerts.karo.io/trigger": "yes"} {
 		expect(t, kubectl(t, "", "auth", "can-i", "create", resource), want)
+	}
+	// Cluster alerts can be sent, and nothing else.
+	for want, args := range map[string][]string{
+		"the server could not find the requested resource": {"get", "clusteralerts"},
+		`cannot list resource "clusteralerts"`:             {"get", "clusteralerts", "--as=somebody"},
+	} {
+		if out, err := cluster.Kubectl(t.Context(), "", args...); err == nil || !strings.Contains(out, want) {
+			t.Errorf("kubectl %v answers %q, want %q", args, out, want)
+		}
 	}
 	// No definition may have a slash in its name, or tools that read the document break.
 	openapi := kubectl(t, "", "get", "--raw", "/openapi/v2")
