@@ -12,7 +12,8 @@ cd "${root}"
 module=$(go list -m)
 boilerplate="${root}/hack/boilerplate.go.txt"
 
-# The generators are those of the version that go.mod names.
+# The generators are those of the version that go.mod names. A fresh module cache does not have them yet.
+go mod download k8s.io/code-generator
 # shellcheck source=/dev/null
 source "$(go list -m -f '{{.Dir}}' k8s.io/code-generator)/kube_codegen.sh"
 

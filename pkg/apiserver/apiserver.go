@@ -155,15 +155,15 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	s.events = events.NewRecorder(client)
 	handler := &ingest.Ingest{
 		Index: index, Memory: s.memory, Caches: s.caches, Store: records, Namespaces: namespaces, RenderJobs: jobs.All,
-		Notes: s.notes, Events: s.events,
+		Notes: s.notes, Events: s.events, OwnNamespace: c.extra.Namespace,
 	}
 
 	group := genericapiserver.NewDefaultAPIGroupInfo(karo.GroupName, Scheme, metav1.ParameterCodec, Codecs)
 	group.NegotiatedSerializer = negotiated{Codecs}
 	group.VersionedResourcesStorageMap = stores.Versions(handler, func(reaction *karo.AlertReaction) int {
-		// Not by the index: it keeps what it compiles, and this reaction may be one of a dry run.
+		// Not by the index, which need not know the reaction yet.
 		rules, _ := matching.Compile(&reaction.Spec, nil)
-		return s.memory.Firing(reaction.Namespace, rules)
+		return s.memory.Firing(reaction, rules)
 	})
 	if err := s.generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("installing the API group: %w", err)

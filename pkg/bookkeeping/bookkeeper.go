@@ -69,6 +69,7 @@ type Store interface {
 // time does.
 type Bookkeeper struct {
 	reactions, executions *storecache.Informer
+	fresh                 func(context.Context) error // returns once the informer of the Executions has what was stored before
 	store                 Store
 	queue                 workqueue.TypedRateLimitingInterface[reactionKey]
 
@@ -82,7 +83,7 @@ type Bookkeeper struct {
 // ExecutionIndexers.
 func NewBookkeeper(reactions, executions *storecache.Informer, store Store) *Bookkeeper {
 	return &Bookkeeper{
-		reactions: reactions, executions: executions, store: store,
+		reactions: reactions, executions: executions, fresh: executions.Fresh, store: store,
 		queue:        workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reactionKey]()),
 		ready:        map[reactionKey]map[types.UID]bool{},
 		unreferenced: map[types.UID]time.Time{},
@@ -92,7 +93,7 @@ func NewBookkeeper(reactions, executions *storecache.Informer, store Store) *Boo
 // Run keeps the books until ctx ends. It can be run once.
 func (b *Bookkeeper) Run(ctx context.Context) error {
 	// What another replica settled before must be known, or it would be settled again.
-	if err := b.executions.Fresh(ctx); err != nil {
+	if err := b.fresh(ctx); err != nil {
 		return err
 	}
 	for informer, changed := range map[*storecache.Informer]func(any){b.reactions: b.reactionChanged, b.executions: b.executionChanged} {
@@ -177,11 +178,18 @@ func (b *Bookkeeper) sync(ctx context.Context, key reactionKey) error {
 		b.lock.Unlock()
 		return nil
 	}
+	looked := time.Now()
+	if b.isReady(key) {
+		// Another replica may have settled meanwhile what is ready here, if this one was stopped for a while.
+		if err := b.fresh(ctx); err != nil {
+			return err
+		}
+	}
 	executions, err := b.executionsOf(key)
 	if err != nil {
 		return err
 	}
-	if err := b.writeStatus(ctx, key, reaction, executions); err != nil {
+	if err := b.writeStatus(ctx, key, reaction, executions, looked); err != nil {
 		return err
 	}
 	after, err := b.prune(ctx, executions, time.Now())
@@ -192,6 +200,13 @@ func (b *Bookkeeper) sync(ctx context.Context, key reactionKey) error {
 		b.queue.AddAfter(key, after)
 	}
 	return nil
+}
+
+// isReady reports whether Executions of a reaction may be counted for good.
+func (b *Bookkeeper) isReady(key reactionKey) bool {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return len(b.ready[key]) > 0
 }
 
 func (b *Bookkeeper) reaction(key reactionKey) *karo.AlertReaction {
@@ -217,8 +232,9 @@ func (b *Bookkeeper) executionsOf(key reactionKey) ([]*karo.Execution, error) {
 	return executions, nil
 }
 
-// writeStatus brings the status of a reaction up to its Executions, settles those that are ready, and releases them.
-func (b *Bookkeeper) writeStatus(ctx context.Context, key reactionKey, reaction *karo.AlertReaction, executions []*karo.Execution) error {
+// writeStatus brings the status of a reaction up to its Executions, as they were when they were looked at, settles those
+// that are ready, and releases them.
+func (b *Bookkeeper) writeStatus(ctx context.Context, key reactionKey, reaction *karo.AlertReaction, executions []*karo.Execution, looked time.Time) error {
 	unsettled := map[types.UID]*karo.Execution{}
 	for _, e := range executions {
 		if memory.HasFinalizer(e) {
@@ -229,7 +245,7 @@ func (b *Bookkeeper) writeStatus(ctx context.Context, key reactionKey, reaction 
 	ready := slices.Collect(maps.Keys(b.ready[key]))
 	b.lock.Unlock()
 	var settling []types.UID
-	looked, stale := time.Now(), false
+	stale := false
 	err := b.store.UpdateReactionStatus(ctx, key.namespace, key.name, key.uid, func(status *karo.AlertReactionStatus) bool {
 		// Another replica may keep the books by now, and have settled what is ready here.
 		if settling, stale = nil, time.Since(looked) > staleAfter; stale {
@@ -306,10 +322,13 @@ func summarize(status *karo.AlertReactionStatus, reaction *karo.AlertReaction, e
 	}
 	meta.SetStatusCondition(&status.Conditions, ready)
 
-	var started, ended *karo.Execution
+	var started, ended, made *karo.Execution
 	for _, e := range executions {
 		if e.Status.Phase == karo.PhaseSkipped {
 			continue
+		}
+		if at := lastStart(e); at != nil && (made == nil || later(at, lastStart(made), e.Name > made.Name)) {
+			made = e
 		}
 		if started == nil || later(&e.CreationTimestamp, &started.CreationTimestamp, e.Name > started.Name) {
 			started = e
@@ -325,9 +344,10 @@ func summarize(status *karo.AlertReactionStatus, reaction *karo.AlertReaction, e
 	}
 	if started != nil && !started.CreationTimestamp.Before(status.LastTriggered) {
 		status.LastTriggered = started.CreationTimestamp.DeepCopy()
-		if created := jobsOf(started); len(created) > 0 {
-			status.LastJobsCreated = created
-		}
+	}
+	// A run that had to wait may create its Jobs after those of a later one.
+	if made != nil && !slices.ContainsFunc(status.LastJobsCreated, func(j karo.JobReference) bool { return lastStart(made).Before(j.CreatedAt) }) {
+		status.LastJobsCreated = jobsOf(made)
 	}
 	if ended == nil {
 		return
@@ -353,6 +373,17 @@ func conditionOf(e *karo.Execution) metav1.ConditionStatus {
 // later orders by time, to the second, and where that is the same by something else that does not change.
 func later(a, b *metav1.Time, otherwise bool) bool {
 	return b.Before(a) || a.Equal(b) && otherwise
+}
+
+// lastStart returns when the latest Job of an Execution was created, or nil when there is none yet.
+func lastStart(e *karo.Execution) *metav1.Time {
+	var last *metav1.Time
+	for i := range e.Status.Actions {
+		if action := &e.Status.Actions[i]; action.JobUID != "" && action.StartTime != nil && (last == nil || last.Before(action.StartTime)) {
+			last = action.StartTime
+		}
+	}
+	return last
 }
 
 func jobsOf(e *karo.Execution) []karo.JobReference {

@@ -117,6 +117,7 @@ func newBookkeeper(t *testing.T, store Store) *Bookkeeper {
 	reactions := &storecache.Informer{SharedIndexInformer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.AlertReaction{}, 0, cache.Indexers{})}
 	executions := &storecache.Informer{SharedIndexInformer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.Execution{}, 0, ExecutionIndexers())}
 	b := NewBookkeeper(reactions, executions, store)
+	b.fresh = func(context.Context) error { return nil }
 	t.Cleanup(b.queue.ShutDown)
 	return b
 }
@@ -193,7 +194,7 @@ func (m *model) any(of map[types.UID]*karo.Execution, is func(*karo.Execution) b
 }
 
 func (m *model) write() error {
-	err := m.books.writeStatus(m.Context(), keyOf(reaction()), reaction(), slices.Collect(maps.Values(m.cached)))
+	err := m.books.writeStatus(m.Context(), keyOf(reaction()), reaction(), slices.Collect(maps.Values(m.cached)), time.Now())
 	return err
 }
 
@@ -313,6 +314,16 @@ func TestSummarize(t *testing.T) {
 	reference := func(name string) karo.JobReference {
 		return karo.JobReference{Name: "job-" + name, Namespace: "ns", ActionName: name, CreatedAt: at(5)}
 	}
+	lateJob := func(name string) karo.ActionStatus {
+		late := job(name)
+		late.StartTime = at(time.Minute)
+		return late
+	}
+	late := func(name string) karo.JobReference {
+		late := reference(name)
+		late.CreatedAt = at(time.Minute)
+		return late
+	}
 	for name, tc := range map[string]struct {
 		before     karo.AlertReactionStatus
 		suspend    *bool
@@ -365,13 +376,22 @@ func TestSummarize(t *testing.T) {
 		},
 		"what has been pruned is not forgotten": {
 			before: karo.AlertReactionStatus{
-				LastTriggered: at(time.Hour), LastJobsCreated: []karo.JobReference{reference("x")},
+				LastTriggered: at(time.Hour), LastJobsCreated: []karo.JobReference{reference("x"), late("y")},
 				Conditions: []metav1.Condition{last("True", "Succeeded", "gone", time.Hour)},
 			},
 			executions: []*karo.Execution{with(execution("a", karo.PhaseFailed, 0), job("old"))},
 			want: karo.AlertReactionStatus{
-				LastTriggered: at(time.Hour), LastJobsCreated: []karo.JobReference{reference("x")},
+				LastTriggered: at(time.Hour), LastJobsCreated: []karo.JobReference{reference("x"), late("y")},
 				Conditions: []metav1.Condition{last("True", "Succeeded", "gone", time.Hour), ready},
+			},
+		},
+		"a run that had to wait has its Jobs after those of a later one": {
+			before: karo.AlertReactionStatus{LastTriggered: at(time.Hour), LastJobsCreated: []karo.JobReference{reference("x")}},
+			executions: []*karo.Execution{
+				with(execution("a", karo.PhaseRunning, 0), job("x"), lateJob("y")), with(execution("b", karo.PhaseRunning, time.Hour), job("z")),
+			},
+			want: karo.AlertReactionStatus{
+				LastTriggered: at(time.Hour), LastJobsCreated: []karo.JobReference{reference("x"), late("y")}, Conditions: []metav1.Condition{ready},
 			},
 		},
 		"the Jobs of the run before stay until the next has some": {
@@ -555,8 +575,9 @@ func TestPruneRevisions(t *testing.T) {
 	}
 	prune(0)
 	prune(10*time.Minute - 1)
-	prune(10*time.Minute, "r-2")
+	prune(10*time.Minute, "gone-1", "r-2")
 	delete(store.revisions, "r-2")
+	delete(store.revisions, "gone-1")
 
 	// One that is needed again begins to wait anew.
 	if err := b.executions.GetIndexer().Delete(waiting); err != nil {

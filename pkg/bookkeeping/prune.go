@@ -126,8 +126,8 @@ func (b *Bookkeeper) pruneRevisionsUntil(ctx context.Context) {
 	}, again)
 }
 
-// pruneRevisions deletes the ReactionRevisions that neither a reaction as it stands nor an Execution has needed for
-// long.
+// pruneRevisions deletes the ReactionRevisions that neither a reaction as it stands nor an Execution has needed for long:
+// also those of reactions that are gone.
 func (b *Bookkeeper) pruneRevisions(ctx context.Context, now time.Time) error {
 	revisions, err := b.store.ListRevisions(ctx)
 	if err != nil {
@@ -142,8 +142,8 @@ func (b *Bookkeeper) pruneRevisions(ctx context.Context, now time.Time) error {
 	for i := range revisions {
 		r := &revisions[i]
 		reaction := b.reaction(reactionKey{r.Namespace, r.Reaction.Name, r.Reaction.UID})
-		// With its reaction a revision goes anyway.
-		if reaction == nil || reaction.Generation <= r.Reaction.Generation || needed.Has(types.NamespacedName{Namespace: r.Namespace, Name: r.Name}) {
+		stands := reaction != nil && reaction.Generation <= r.Reaction.Generation
+		if stands || needed.Has(types.NamespacedName{Namespace: r.Namespace, Name: r.Name}) {
 			continue
 		}
 		since, known := b.unreferenced[r.UID]

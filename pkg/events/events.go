@@ -74,6 +74,13 @@ func (r *Recorder) Execution(e *karo.Execution, eventType, reason, format string
 	}, eventType, reason, "Execution "+e.Name+": "+format, args...)
 }
 
+// Namespace records an Event about a namespace.
+func (r *Recorder) Namespace(namespace, eventType, reason, format string, args ...any) {
+	// An Event is in the namespace that its object is in, and this one is for those who look into this namespace.
+	r.recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Namespace: namespace, Name: namespace},
+		eventType, reason, format, args...)
+}
+
 // Quote returns a text from outside in quotes, on one line, without anything that a terminal would act on, and not too
 // long.
 func Quote(text string) string {

@@ -71,10 +71,14 @@ type Notes interface {
 	Skipped(reaction *karo.AlertReaction, skip karo.SkipMemory)
 }
 
-// Events tells the users of a reaction what happened.
+// Events tells users what happened. The type of an event is Normal or Warning.
 type Events interface {
-	// Reaction records an event about a reaction. The type is Normal or Warning.
+	// Reaction records an event about a reaction.
 	Reaction(reaction *karo.AlertReaction, eventType, reason, format string, args ...any)
+	// Execution records an event about an Execution, and about its reaction.
+	Execution(e *karo.Execution, eventType, reason, format string, args ...any)
+	// Namespace records an event about a namespace.
+	Namespace(namespace, eventType, reason, format string, args ...any)
 }
 
 // RenderJobs returns the Jobs that an Execution of a spec becomes.
@@ -90,6 +94,8 @@ type Ingest struct {
 	RenderJobs RenderJobs
 	Notes      Notes
 	Events     Events
+	// OwnNamespace is where it is told what was refused of the alerts of the whole cluster.
+	OwnNamespace string
 
 	proof   singleflight.Group
 	freshAt atomic.Pointer[time.Time]
@@ -105,6 +111,7 @@ func (i *Ingest) Trigger(ctx context.Context, namespace string, n *notification.
 	}
 	count(result)
 	logger := klog.FromContext(ctx)
+	i.tellRefused(namespace, n, result)
 	if result.Refused > 0 {
 		logger.Info("Refused what can never be stored; the answer says why", "namespace", namespace, "receiver", n.Receiver, "refused", result.Refused)
 	}
@@ -112,6 +119,27 @@ func (i *Ingest) Trigger(ctx context.Context, namespace string, n *notification.
 		logger.Info("Alertmanager left alerts out because of its max_alerts; they are lost", "namespace", namespace, "receiver", n.Receiver, "alerts", n.TruncatedAlerts)
 	}
 	return result, nil
+}
+
+// tellRefused tells of the alerts that can never be stored, for which there is no reaction to tell it of.
+func (i *Ingest) tellRefused(namespace string, n *notification.Notification, result *karo.AlertNotificationResult) {
+	var first *karo.AlertResult
+	refused := 0
+	for j := range result.Alerts {
+		if result.Alerts[j].Outcome == karo.AlertRefused {
+			if refused++; first == nil {
+				first = &result.Alerts[j]
+			}
+		}
+	}
+	if first == nil {
+		return
+	}
+	if namespace == "" {
+		namespace = i.OwnNamespace
+	}
+	i.Events.Namespace(namespace, corev1.EventTypeWarning, "AlertsRefused", "Refused %d alert(s) of the receiver %s; the first, %s: %s",
+		refused, events.Quote(n.Receiver), events.Quote(first.Name), events.Quote(first.Message))
 }
 
 // Simulate answers as Trigger would, with the reason of every matcher and the Jobs, and stores nothing.
@@ -218,12 +246,16 @@ func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notificatio
 	defer record.Release()
 	results := make([]karo.ReactionResult, 0, len(reactions))
 	for _, reaction := range reactions {
+		// Waiting for the record, and storing for the reaction before, may have taken longer than a proof holds.
+		if err := i.fresh(ctx); err != nil {
+			return nil, err
+		}
 		e, result, err := i.plan(ctx, record, n, alert, reaction, received)
 		if err != nil {
 			return nil, err
 		}
 		if e != nil {
-			if err := i.store(ctx, record, reaction, e, &result); err != nil {
+			if e, err = i.store(ctx, record, reaction, e, &result); err != nil {
 				return nil, err
 			}
 		}
@@ -234,7 +266,7 @@ func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notificatio
 			skip := karo.SkipMemory{Reason: result.Reason, Time: metav1.NewTime(received.Time), Status: alert.Status, StartsAt: alert.StartsAt}
 			record.Skipped(reaction.UID, reaction.Name, skip)
 			i.Notes.Skipped(reaction, skip)
-			i.Events.Reaction(reaction, corev1.EventTypeNormal, result.Reason, "Did not run for the alert %s: %s", events.Quote(alert.Name), result.Message)
+			i.tellSkipped(reaction, e, alert, &result)
 		}
 		if result.Outcome == karo.RunRefused {
 			i.Events.Reaction(reaction, corev1.EventTypeWarning, "Refused", "Cannot run for the alert %s: %s", events.Quote(alert.Name), events.Quote(result.Message))
@@ -246,6 +278,16 @@ func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notificatio
 		record.Seen(alert, received.Time)
 	}
 	return results, nil
+}
+
+// tellSkipped tells that a reaction did not run, and of the Execution that says so, if there is one.
+func (i *Ingest) tellSkipped(reaction *karo.AlertReaction, e *karo.Execution, alert *karo.AlertOccurrence, result *karo.ReactionResult) {
+	const format = "Did not run for the alert %s: %s"
+	if e != nil {
+		i.Events.Execution(e, corev1.EventTypeNormal, result.Reason, format, events.Quote(alert.Name), result.Message)
+		return
+	}
+	i.Events.Reaction(reaction, corev1.EventTypeNormal, result.Reason, format, events.Quote(alert.Name), result.Message)
 }
 
 // plan decides what a reaction that matches does about an alert. It returns the Execution to store, if any.
@@ -317,33 +359,33 @@ func terminating(namespace string) string {
 	return fmt.Sprintf("namespace %s is being terminated", namespace)
 }
 
-// store makes the plan durable. Only an error that may pass is returned.
-func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *karo.AlertReaction, e *karo.Execution, result *karo.ReactionResult) error {
+// store makes the plan durable, and returns what is stored. Only an error that may pass is returned.
+func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *karo.AlertReaction, e *karo.Execution, result *karo.ReactionResult) (*karo.Execution, error) {
 	if err := runs.EnsureRevision(ctx, i.Store, reaction); err != nil {
-		return permanent(err, result)
+		return nil, permanent(err, result)
 	}
 	stored, err := i.Store.CreateExecution(ctx, e)
 	if apierrors.IsAlreadyExists(err) {
 		stored, err = i.Store.GetExecution(ctx, e.Namespace, e.Name)
 		if apierrors.IsNotFound(err) {
-			return fmt.Errorf("execution %s/%s went away while it was created", e.Namespace, e.Name)
+			return nil, fmt.Errorf("execution %s/%s went away while it was created", e.Namespace, e.Name)
 		}
 		if err == nil && !sameOccurrence(stored, e) {
 			result.Outcome = karo.RunRefused
 			result.Message = fmt.Sprintf("execution %s exists and is of another occurrence", e.Name)
-			return nil
+			return nil, nil
 		}
 		if result.Outcome == karo.RunCreated {
 			result.Outcome = karo.RunKnown
 		}
 	}
 	if err != nil {
-		return permanent(err, result)
+		return nil, permanent(err, result)
 	}
 	if result.Outcome == karo.RunSkipped {
-		return nil
+		return stored, nil
 	}
-	return record.Ran(stored)
+	return stored, record.Ran(stored)
 }
 
 // permanent turns an error that would come again into a refusal of this one run, and passes on any other.

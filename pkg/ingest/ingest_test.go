@@ -5,6 +5,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -116,6 +117,18 @@ func (f *fakes) Reaction(r *karo.AlertReaction, _, reason, format string, args .
 	f.events = append(f.events, r.Namespace+"/"+r.Name+" "+reason+" "+fmt.Sprintf(format, args...))
 }
 
+func (f *fakes) Execution(e *karo.Execution, _, reason, format string, args ...any) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	f.events = append(f.events, e.Namespace+"/"+e.Name+" "+reason+" "+fmt.Sprintf(format, args...))
+}
+
+func (f *fakes) Namespace(namespace, _, reason, format string, args ...any) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	f.events = append(f.events, namespace+" "+reason+" "+fmt.Sprintf(format, args...))
+}
+
 func (f *fakes) ReactionLives(string, string, types.UID) bool { return true }
 func (f *fakes) NamespaceLives(string) bool                   { return true }
 
@@ -158,7 +171,7 @@ func newWorld(t *testing.T, reactions ...*karo.AlertReaction) *world {
 	}
 	alerts, executions := informer(&karo.Alert{}, cache.Indexers{}), informer(&karo.Execution{}, memory.ExecutionIndexers())
 	return &world{fakes: f, t: t, Ingest: &ingest.Ingest{
-		Index: index, Memory: memory.New(alerts, executions, f, f), Store: f, Namespaces: f, RenderJobs: jobs.All, Notes: f, Events: f,
+		Index: index, Memory: memory.New(alerts, executions, f, f), Store: f, Namespaces: f, RenderJobs: jobs.All, Notes: f, Events: f, OwnNamespace: "karo-system",
 	}}
 }
 
@@ -346,8 +359,11 @@ func TestSuspended(t *testing.T) {
 	if e.Status.Phase != karo.PhaseSkipped || e.Status.Reason != "Suspended" || e.Status.CompletionTime == nil || memory.HasFinalizer(e) {
 		t.Errorf("got %+v, want one that has ended and is not counted", e)
 	}
+	const says = ` Suspended Did not run for the alert "A": the reaction is suspended`
+	w.expect("events", w.events, "shop/"+e.Name+says)
 	w.expect("again", w.send("shop", firing(at(0))), "shop/r Skipped Suspended")
 	w.one(karo.AlertFiring)
+	w.expect("events", w.events, "shop/"+e.Name+says, "shop/r"+says)
 	// Once the Execution that said so has been pruned, what is sent again does not bring it back; what is new is said.
 	w = newWorld(t, reaction("shop", "r", func(s *karo.AlertReactionSpec) {
 		s.Suspend, s.When = new(true), []karo.When{karo.WhenFiring, karo.WhenResolved}
@@ -362,6 +378,25 @@ func TestSuspended(t *testing.T) {
 	w.one(karo.AlertResolved)
 	w.send("shop", firing(at(time.Minute)))
 	w.one(karo.AlertFiring)
+}
+
+// What can never be stored is told where people of the namespace look, and of the whole cluster's where those of Karo do.
+func TestRefusedAlertsAreTold(t *testing.T) {
+	w := newWorld(t, reaction("shop", "r", nil))
+	refused := func(name, why string) notification.Alert {
+		return notification.Alert{AlertOccurrence: karo.AlertOccurrence{Name: name}, Err: errors.New(why)}
+	}
+	n := &notification.Notification{Receiver: "te\x1bam", Alerts: []notification.Alert{
+		{AlertOccurrence: firing(at(0))}, refused("B", "too large"), refused("C", "no labels"),
+	}}
+	for _, namespace := range []string{"shop", ""} {
+		result, err := w.Trigger(t.Context(), namespace, n)
+		if err != nil || result.Refused != 2 || result.Created+result.Known != 1 {
+			t.Fatalf("got %+v and error %v", result, err)
+		}
+	}
+	const says = ` AlertsRefused Refused 2 alert(s) of the receiver "te\x1bam"; the first, "B": "too large"`
+	w.expect("events", w.events, "shop"+says, "karo-system"+says)
 }
 
 // Of alerts that are sent for the whole cluster, a reaction answers those of its own namespace, unless it may answer all.

@@ -256,17 +256,20 @@ func (m *Memory) Known(key types.NamespacedName) bool {
 	return m.stored(key) != nil || len(m.executionsOf(key)) > 0
 }
 
-// Firing returns how many of the alerts of a namespace that are known to fire meet some conditions. Annotations are not
-// known of them.
-func (m *Memory) Firing(namespace string, rules *matching.Rules) int {
+// Firing returns how many of the alerts that are known to fire in the namespace of a reaction meet its conditions.
+// Annotations are not known of them. Those of other namespaces count only if the reaction answers them: what others'
+// alerts are is not for its author to learn.
+func (m *Memory) Firing(reaction *karo.AlertReaction, rules *matching.Rules) int {
 	count := 0
-	objs, err := m.alerts.GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
+	objs, err := m.alerts.GetIndexer().ByIndex(cache.NamespaceIndex, reaction.Namespace)
 	if err != nil {
 		return 0 // Only an index that does not exist is an error.
 	}
 	for _, obj := range objs {
 		alert := obj.(*karo.Alert)
-		if alert.Status.Status == karo.AlertFiring && rules != nil &&
+		of, named := alert.Spec.Labels["namespace"]
+		theirs := named && of != reaction.Namespace && reaction.Spec.AlertScope != karo.ScopeCluster
+		if alert.Status.Status == karo.AlertFiring && rules != nil && !theirs &&
 			rules.Match(&karo.AlertOccurrence{Labels: alert.Spec.Labels}) {
 			count++
 		}

@@ -43,14 +43,14 @@ func Adopt(ctx context.Context, e *karo.Execution, reaction *karo.AlertReaction)
 	e.Status = karo.ExecutionStatus{Phase: karo.PhasePending}
 }
 
-// EnsureRevision stores what the Executions of a reaction, as that is now, need to run.
+// EnsureRevision stores what the Executions of a reaction, as that is now, need to run. A revision has no owner: Executions
+// that are orphaned still need it, and the garbage collector, which has to write what it orphans, could not write it.
 func EnsureRevision(ctx context.Context, store RevisionStore, reaction *karo.AlertReaction) error {
 	ref := referenceTo(reaction)
 	err := store.EnsureRevision(ctx, &karo.ReactionRevision{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:            ref.Revision,
-			Namespace:       reaction.Namespace,
-			OwnerReferences: []metav1.OwnerReference{ownerReference(reaction)},
+			Name:      ref.Revision,
+			Namespace: reaction.Namespace,
 		},
 		Reaction: ref,
 		Spec:     *reaction.Spec.DeepCopy(),

@@ -31,6 +31,7 @@ import (
 	"k8s.io/component-base/cli/globalflag"
 	netutils "k8s.io/utils/net"
 
+	"karo.io/karo/pkg/admission/ownerreview"
 	"karo.io/karo/pkg/admission/reactionreview"
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -109,8 +110,9 @@ func New() *Options {
 		}
 		return []admission.PluginInitializer{reactionreview.NewInitializer(reviewer)}, nil
 	}
+	ownerreview.Register(o.Recommended.Admission.Plugins)
 	reactionreview.Register(o.Recommended.Admission.Plugins)
-	o.Recommended.Admission.RecommendedPluginOrder = append(o.Recommended.Admission.RecommendedPluginOrder, reactionreview.PluginName)
+	o.Recommended.Admission.RecommendedPluginOrder = append(o.Recommended.Admission.RecommendedPluginOrder, ownerreview.PluginName, reactionreview.PluginName)
 	return o
 }
 

@@ -6,6 +6,7 @@ package alertreaction
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -13,7 +14,9 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/apiserver/pkg/util/dryrun"
 	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/utils/ptr"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/registry/karo/status"
@@ -75,7 +78,7 @@ var _ interface {
 // Create implements rest.Creater.
 func (r *REST) Create(ctx context.Context, obj runtime.Object, createValidation rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	created, err := r.Store.Create(ctx, obj, createValidation, options)
-	if err == nil {
+	if err == nil && !dryrun.IsDryRun(options.DryRun) {
 		r.warn(ctx, created)
 	}
 	return created, err
@@ -84,15 +87,20 @@ func (r *REST) Create(ctx context.Context, obj runtime.Object, createValidation 
 // Update implements rest.Updater, by which server-side apply creates.
 func (r *REST) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc, updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	updated, created, err := r.Store.Update(ctx, name, objInfo, createValidation, updateValidation, forceAllowCreate, options)
-	if err == nil && created {
+	if err == nil && created && !dryrun.IsDryRun(options.DryRun) {
 		r.warn(ctx, updated)
 	}
 	return updated, created, err
 }
 
-// warn tells who creates a reaction while its alerts fire, perhaps again, that it will run for them.
+// warn tells who creates a reaction while its alerts fire, perhaps again, that it will run for them. A dry run is not told:
+// it would be a way to try out what the alerts are.
 func (r *REST) warn(ctx context.Context, created runtime.Object) {
-	if n := r.firing(created.(*karo.AlertReaction)); n > 0 {
+	reaction := created.(*karo.AlertReaction)
+	if ptr.Deref(reaction.Spec.Suspend, false) || !slices.Contains(reaction.Spec.When, karo.WhenFiring) {
+		return
+	}
+	if n := r.firing(reaction); n > 0 {
 		warning.AddWarning(ctx, "", fmt.Sprintf("%d alert(s) that the reaction answers fire now; it runs for each at the next notification of it", n))
 	}
 }
