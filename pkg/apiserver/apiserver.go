@@ -164,7 +164,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 		// Not by the index, which need not know the reaction yet.
 		rules, _ := matching.Compile(&reaction.Spec, nil)
 		return s.memory.Firing(reaction, rules)
-	})
+	}, reactions.Wrote)
 	if err := s.generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("installing the API group: %w", err)
 	}

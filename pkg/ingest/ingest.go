@@ -189,11 +189,16 @@ func unavailable(doing string, err error) error {
 	return apierrors.NewServiceUnavailable(fmt.Sprintf("%s failed, try again: %v", doing, err))
 }
 
-// fresh returns once the caches hold everything that any replica stored some seconds ago, or an error. Notifications
-// that come at once share one proof.
+// fresh returns once the caches hold everything that this process stored, and that any replica stored some seconds ago, or
+// an error. Notifications that come at once share one proof.
 func (i *Ingest) fresh(ctx context.Context) error {
-	if at := i.freshAt.Load(); at != nil && time.Since(*at) < freshFor {
+	behind := slices.ContainsFunc(i.Caches, (*storecache.Informer).Behind)
+	if at := i.freshAt.Load(); !behind && at != nil && time.Since(*at) < freshFor {
 		return nil
+	}
+	if behind {
+		// A proof that is under way may be of a moment before what was stored.
+		i.proof.Forget("")
 	}
 	proof := i.proof.DoChan("", func() (any, error) {
 		// The first to ask may go away while others still wait.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,6 +29,7 @@ import (
 // and must not be changed.
 type Informer struct {
 	cache.SharedIndexInformer
+	own      atomic.Uint64 // the latest resource version that this process is known to have stored
 	raw      storage.Interface
 	destroy  func()
 	resource string
@@ -93,6 +95,20 @@ func (i *Informer) Fresh(ctx context.Context) error {
 		return fmt.Errorf("cache of %s is behind revision %d: %w", i.resource, want, err)
 	}
 	return nil
+}
+
+// Wrote notes that this process has stored something, at a resource version. One that is no number, as that of a dry run,
+// says nothing.
+func (i *Informer) Wrote(resourceVersion string) {
+	wrote, err := strconv.ParseUint(resourceVersion, 10, 64)
+	for own := i.own.Load(); err == nil && wrote > own && !i.own.CompareAndSwap(own, wrote); own = i.own.Load() {
+	}
+}
+
+// Behind reports whether the informer has still to apply something that this process has stored.
+func (i *Informer) Behind() bool {
+	own := i.own.Load()
+	return own > 0 && !i.Reached(own)
 }
 
 // Reached reports whether the informer has applied everything up to a resource version.

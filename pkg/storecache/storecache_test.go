@@ -111,7 +111,15 @@ func TestFreshWaitsForWhatWasStoredBefore(t *testing.T) {
 	start(t, informer)
 	mustBeFresh(t, informer)
 
+	if informer.Wrote(""); informer.Behind() {
+		t.Error("nothing was written, and the cache says that it is behind")
+	}
 	stored := registrytest.Create(t, writer, newAlert("a"))
+	informer.Wrote(stored.ResourceVersion)
+	informer.Wrote("1") // Two writers may tell of what they wrote in any order.
+	if !informer.Behind() {
+		t.Error("the cache does not say that it is behind what this process wrote")
+	}
 	brief, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	err := informer.Fresh(brief)
@@ -130,6 +138,9 @@ func TestFreshWaitsForWhatWasStoredBefore(t *testing.T) {
 	}
 	if !informer.Reached(revision(t, stored)) {
 		t.Error("the cache is fresh and says that it is behind")
+	}
+	if informer.Behind() {
+		t.Error("the cache still says that it is behind what this process wrote")
 	}
 	if informer.Reached(revision(t, stored) + 1) {
 		t.Error("the cache says that it has reached what has yet to be stored")

@@ -6,13 +6,16 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/generated/clientset/versioned"
@@ -171,53 +174,88 @@ spec:
 	waitPhase(t, namespace, created.Name, v1.PhaseSucceeded)
 }
 
-// A status that somebody forged gains nothing: only Jobs that belong to the Execution are touched.
+// Whatever somebody writes into a status: nothing runs by it, and nothing is stopped, deleted or forgotten.
 func TestForgedStatus(t *testing.T) {
 	namespace := newNamespace(t)
-	newReaction(t, namespace, "victim", "V", "localcluster/hang")
-	newReaction(t, namespace, "r", "A", "localcluster/hang")
+	newReaction(t, namespace, "hangs", "A", "localcluster/hang")
+	newReaction(t, namespace, "suspended", "B", "busybox")
+	kubectl(t, "", "patch", "ar", "suspended", "-n", namespace, "--type=merge", "-p", `{"spec":{"suspend":true}}`)
+	createReaction(t, namespace, &v1.AlertReaction{
+		ObjectMeta: metav1.ObjectMeta{Name: "ends"},
+		Spec:       v1.AlertReactionSpec{AlertName: "C", Actions: []v1.Action{{Name: "act", Image: "busybox", TTLSecondsAfterFinished: new(int32(0))}}},
+	})
 	s := newSender(t, namespace)
-	victim := s.trigger(t, namespace, firing("V", time.Now())).Alerts[0].Reactions[0].Execution
-	victimJob := waitPhase(t, namespace, victim, v1.PhaseRunning).Status.Actions[0]
-	name := s.trigger(t, namespace, firing("A", time.Now())).Alerts[0].Reactions[0].Execution
-	waitPhase(t, namespace, name, v1.PhaseRunning)
-	forged, err := json.Marshal(map[string]any{"status": map[string]any{"actions": []any{map[string]any{
-		"name": "action-0", "phase": "Running", "jobName": victimJob.JobName, "jobUID": victimJob.JobUID,
-	}}}})
+	run := func(alert string) string {
+		return s.trigger(t, namespace, firing(alert, time.Now())).Alerts[0].Reactions[0].Execution
+	}
+	running, other, skipped, ended := run("A"), run("A"), run("B"), run("C")
+	otherJob := waitPhase(t, namespace, other, v1.PhaseRunning).Status.Actions[0]
+	waitPhase(t, namespace, running, v1.PhaseRunning)
+	waitPhase(t, namespace, ended, v1.PhaseSucceeded)
+	eventually(t, "the Job that has ended to go", func(ctx context.Context) error {
+		if items, err := jobs(ctx, namespace); err != nil || len(items) != 2 {
+			return fmt.Errorf("%d jobs: %w", len(items), err)
+		}
+		return nil
+	})
+	patch := func(name string, status any) {
+		t.Helper()
+		text, err := json.Marshal(map[string]any{"status": status})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := client.KaroV1().Executions(namespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := client.KaroV1().Executions(namespace).Patch(t.Context(), name, types.MergePatchType, text, metav1.PatchOptions{}, "status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before.Status, after.Status); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", text, diff)
+		}
+	}
+	type object = map[string]any
+	again := object{"phase": "Pending", "actions": nil, "completionTime": nil, "startTime": nil}
+	long := "2026-01-02T03:04:05Z"
+	for _, name := range []string{ended, skipped, running} {
+		patch(name, again)
+		patch(name, object{"phase": "Running", "actions": []object{{"name": "act", "phase": "Pending"}}, "completionTime": nil})
+		patch(name, object{"phase": "Succeeded", "completionTime": long})
+		patch(name, object{"cancellation": object{"time": long, "user": "somebody"}})
+		patch(name, object{"actions": []object{{"name": "action-0", "phase": "Running", "jobName": otherJob.JobName, "jobUID": otherJob.JobUID}}})
+	}
+	// What is counted for good is not theirs to say either: it would let go of what is not remembered yet.
+	uids := []types.UID{}
+	for _, name := range []string{running, other} {
+		e, err := client.KaroV1().Executions(namespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		uids = append(uids, e.UID)
+	}
+	settled, err := json.Marshal(object{"status": object{"settlement": object{"count": 7, "executions": uids}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.KaroV1().Executions(namespace).Patch(t.Context(), name, types.MergePatchType, forged, metav1.PatchOptions{}, "status"); err != nil {
+	if _, err := client.KaroV1().AlertReactions(namespace).Patch(t.Context(), "hangs", types.MergePatchType, settled, metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}
-	// The Job that is not the Execution's is not followed, and by cancelling it is not stopped.
-	if out, err := cluster.Kubectl(t.Context(), "{}", "create", "--raw", "/apis/karo.io/v1/namespaces/"+namespace+"/executions/"+name+"/cancel", "-f", "-"); err != nil && !strings.Contains(out, "it has ended") {
-		t.Fatalf("cancelling: %v %s", err, out)
-	}
-	waitExecution(t, namespace, name, "to end", func(e *v1.Execution) bool { return e.Status.CompletionTime != nil })
-	job, err := cluster.Client.BatchV1().Jobs(namespace).Get(t.Context(), victimJob.JobName, metav1.GetOptions{})
-	if err != nil || job.UID != victimJob.JobUID || job.DeletionTimestamp != nil {
-		t.Errorf("the job of another execution: %v, deleted %v", err, job.DeletionTimestamp)
-	}
-	if e := waitPhase(t, namespace, victim, v1.PhaseRunning); e.Status.CompletionTime != nil {
-		t.Errorf("%+v", e.Status)
-	}
-	// A status that says what cannot be harms its own Execution at most.
-	for _, status := range []string{
-		`{"phase":"Running","actions":[{"name":"action-0","phase":"Cancelled","jobUID":"x"}]}`,
-		`{"phase":"Pending","actions":[{"name":"other","phase":"Running","jobName":"x","jobUID":"y"}]}`,
-		`{"phase":"Running","actions":null,"cancellation":{"time":null}}`,
-	} {
-		e := s.trigger(t, namespace, firing("A", time.Now(), "status", status)).Alerts[0].Reactions[0].Execution
-		waitPhase(t, namespace, e, v1.PhaseRunning)
-		if _, err := client.KaroV1().Executions(namespace).Patch(t.Context(), e, types.MergePatchType, []byte(`{"status":`+status+`}`), metav1.PatchOptions{}, "status"); err != nil {
-			t.Fatal(err)
+	// One that comes later runs, so that the executor has seen all of it.
+	waitPhase(t, namespace, run("C"), v1.PhaseSucceeded)
+	waitStatus(t, namespace, "hangs", "that there were two runs", func(s *v1.AlertReactionStatus) bool { return s.TriggerCount == 2 })
+	for _, name := range []string{running, other} {
+		e := waitPhase(t, namespace, name, v1.PhaseRunning)
+		job, err := cluster.Client.BatchV1().Jobs(namespace).Get(t.Context(), e.Status.Actions[0].JobName, metav1.GetOptions{})
+		if err != nil || job.DeletionTimestamp != nil || ptr.Deref(job.Spec.Suspend, false) {
+			t.Errorf("the Job of %s: %v, deleted %v, suspended %v", name, err, job.DeletionTimestamp, job.Spec.Suspend)
 		}
-		waitExecution(t, namespace, e, "to end", func(e *v1.Execution) bool { return e.Status.CompletionTime != nil })
 	}
-	select {
-	case <-karo.Process().Exited():
-		t.Error("the server ended")
-	default:
+	for name, phase := range map[string]v1.Phase{ended: v1.PhaseSucceeded, skipped: v1.PhaseSkipped} {
+		waitPhase(t, namespace, name, phase)
+		if out := kubectl(t, "", "get", "jobs", "-n", namespace, "-l", "karo.io/execution="+name, "-o", "name"); strings.TrimSpace(out) != "" {
+			t.Errorf("%s has run: %s", name, out)
+		}
 	}
 }

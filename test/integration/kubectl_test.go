@@ -16,8 +16,10 @@ import (
 	"testing"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
@@ -264,12 +266,60 @@ func TestDeletingAReactionCascades(t *testing.T) {
 	waitFinished(t, namespace, 2, v1.PhaseRunning)
 	kubectl(t, "", "delete", "alertreaction", "r", "-n", namespace)
 	eventually(t, "everything of the reaction to go", func(ctx context.Context) error {
-		out, err := cluster.Kubectl(ctx, "", "get", "executions,reactionrevisions,jobs", "-n", namespace, "-o", "name")
+		out, err := cluster.Kubectl(ctx, "", "get", "executions,jobs", "-n", namespace, "-o", "name")
 		if err == nil && strings.TrimSpace(out) != "" {
 			err = fmt.Errorf("still there: %s", out)
 		}
 		return err
 	})
+}
+
+// A reaction can be deleted without what it ran, and what runs goes on to its end.
+func TestOrphaningTheRunsOfAReaction(t *testing.T) {
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "r", "A", "localcluster/hang")
+	name := newSender(t, namespace).trigger(t, namespace, firing("A", time.Now())).Alerts[0].Reactions[0].Execution
+	running := waitPhase(t, namespace, name, v1.PhaseRunning)
+	kubectl(t, "", "delete", "alertreaction", "r", "-n", namespace, "--cascade=orphan", "--timeout=60s")
+	orphan := waitExecution(t, namespace, name, "to be nobody's", func(e *v1.Execution) bool { return len(e.OwnerReferences) == 0 })
+	if orphan.Status.Phase != v1.PhaseRunning || orphan.DeletionTimestamp != nil {
+		t.Errorf("%+v", orphan)
+	}
+	job, err := cluster.Client.BatchV1().Jobs(namespace).Get(t.Context(), running.Status.Actions[0].JobName, metav1.GetOptions{})
+	if err != nil || job.DeletionTimestamp != nil {
+		t.Errorf("its Job: %v, deleted %v", err, job.DeletionTimestamp)
+	}
+	cancel(t, namespace, name)
+	waitPhase(t, namespace, name, v1.PhaseCancelled)
+	kubectl(t, "", "delete", "execution", name, "-n", namespace, "--timeout=60s")
+}
+
+// Who may change a reaction, and not delete it, cannot have the garbage collector delete it.
+func TestOwnerReferencesNeedTheRightToDelete(t *testing.T) {
+	namespace := newNamespace(t)
+	newReaction(t, namespace, "r", "A", "busybox")
+	const author, owner = "author", "owner"
+	for user, verbs := range map[string][]string{author: {"patch"}, owner: {"patch", "delete"}} {
+		bind(t, namespace, false, []rbacv1.PolicyRule{{Verbs: verbs, APIGroups: []string{"karo.io"}, Resources: []string{"alertreactions"}}}, user, "")
+	}
+	patch := func(user, owners string) error {
+		_, err := as(t, user).KaroV1().AlertReactions(namespace).Patch(t.Context(), "r", types.MergePatchType, []byte(`{"metadata":{"ownerReferences":`+owners+`}}`), metav1.PatchOptions{})
+		return err
+	}
+	for _, user := range []string{author, owner} {
+		eventually(t, "the rights to be known", func(context.Context) error { return patch(user, "null") })
+	}
+	const gone = `{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"00000000-0000-0000-0000-000000000001"`
+	if err := patch(author, "["+gone+"}]"); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `lacks the right "delete alertreactions.karo.io/r -n `+namespace) {
+		t.Errorf("got %v", err)
+	}
+	if err := patch(owner, "["+gone+`,"blockOwnerDeletion":true}]`); !apierrors.IsForbidden(err) ||
+		!strings.Contains(err.Error(), `lacks the right "update configmaps/gone --subresource=finalizers -n `+namespace) {
+		t.Errorf("got %v", err)
+	}
+	if err := patch(owner, "["+gone+"}]"); err != nil {
+		t.Error(err)
+	}
 }
 
 // A namespace that holds every kind, with runs under way, goes.

@@ -4,6 +4,7 @@
 package alertreaction_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -166,6 +167,30 @@ func TestUpdateOfTheStatus(t *testing.T) {
 	}
 	if diff := cmp.Diff(runtime.Object(updated), got); diff != "" {
 		t.Errorf("the subresource shows another object (-want +got):\n%s", diff)
+	}
+}
+
+// What matches must be known at once where a reaction is written.
+func TestWhatIsWrittenIsTold(t *testing.T) {
+	storage := open(t)
+	var told []string
+	served := alertreaction.NewREST(storage.Store, func(*karo.AlertReaction) int { return 0 }, func(resourceVersion string) { told = append(told, resourceVersion) })
+	given := reaction()
+	given.Name = "r"
+	created := registrytest.Create(t, served, given)
+	updated := registrytest.Update(t, served, created, func(r *karo.AlertReaction) { r.Spec.AlertName = "B" })
+	if _, _, err := served.Delete(registrytest.Context(t), "r", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	number := func(resourceVersion string) int {
+		n, err := strconv.Atoi(resourceVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if len(told) != 3 || told[0] != created.ResourceVersion || told[1] != updated.ResourceVersion || number(told[2]) <= number(told[1]) {
+		t.Errorf("told %q, want %s, %s and that of the deletion", told, created.ResourceVersion, updated.ResourceVersion)
 	}
 }
 

@@ -61,9 +61,14 @@ type REST struct {
 	firing CountFiring
 }
 
-// NewREST returns the REST of a store.
-func NewREST(store *registry.Store, firing CountFiring) *REST {
-	return &REST{Store: store, firing: firing}
+// NewREST returns the REST of a store. Of whatever is written by it, wrote is told the resource version.
+func NewREST(store *registry.Store, firing CountFiring, wrote func(resourceVersion string)) *REST {
+	served := *store
+	told := func(obj runtime.Object) { wrote(obj.(*karo.AlertReaction).ResourceVersion) }
+	served.AfterCreate = func(obj runtime.Object, _ *metav1.CreateOptions) { told(obj) }
+	served.AfterUpdate = func(obj runtime.Object, _ *metav1.UpdateOptions) { told(obj) }
+	served.AfterDelete = func(obj runtime.Object, _ *metav1.DeleteOptions) { told(obj) }
+	return &REST{Store: &served, firing: firing}
 }
 
 var _ interface {

@@ -207,9 +207,7 @@ func TestAnotherServiceAccountInV1alpha1(t *testing.T) {
 
 func TestAnUpdateInV1KeepsNothing(t *testing.T) {
 	want := written()
-	for i := range want.Spec.Actions {
-		showLimits(want.Spec.Actions[i:i+1], nil)
-	}
+	showLimits(want.Spec.Actions, stored().Spec.Actions)
 	if diff := cmp.Diff(want.Spec, update(t, "v1", "update", written(), stored()).Spec); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -275,7 +273,7 @@ func TestWhatIsKept(t *testing.T) {
 // Whoever changes something else in v1 does not change the actions that v1alpha1 wrote.
 func TestLimitsInV1(t *testing.T) {
 	plain := karo.Action{Name: "a", Image: "i"}
-	changed := limited("a")
+	other, changed := karo.Action{Name: "a", Image: "j"}, limited("a")
 	changed.Image = "j"
 	whole := karo.Action{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}
 	filledIn, own := limited("a"), limited("a")
@@ -284,13 +282,14 @@ func TestLimitsInV1(t *testing.T) {
 	ownLeft := karo.Action{Name: "a", JobTemplate: whole.JobTemplate, BackoffLimit: own.BackoffLimit}
 	for name, tc := range map[string]struct{ given, stored, want karo.Action }{
 		"as it is stored":                 {plain, plain, plain},
-		"another image":                   {karo.Action{Name: "a", Image: "j"}, plain, changed},
+		"another image":                   {other, plain, other},
+		"another image, of v1":            {other, limited("a"), changed},
 		"a limit is taken back":           {plain, changed, limited("a")},
 		"another action":                  {plain, karo.Action{Name: "b", Image: "i"}, limited("a")},
 		"a whole Job in its place":        {filledIn, limited("a"), whole},
 		"a whole Job beside a limit":      {own, limited("a"), ownLeft},
 		"a whole Job beside one of old":   {filledIn, whole, filledIn},
-		"an image in a whole Job's place": {plain, whole, limited("a")},
+		"an image in a whole Job's place": {plain, whole, plain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := []karo.Action{*tc.given.DeepCopy()}

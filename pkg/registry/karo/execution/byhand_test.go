@@ -59,7 +59,7 @@ func openByHand(t *testing.T) *byHand {
 	registrytest.Close(t, stores.Executions.Store)
 	registrytest.Close(t, stores.Revisions)
 	registrytest.Close(t, stores.Alerts)
-	served := stores.Versions(nil, nil)["v1"]
+	served := stores.Versions(nil, nil, nil)["v1"]
 	h := &byHand{Stores: stores, cancel: served["executions/cancel"].(rest.NamedCreater)}
 	h.ofReaction = served["alertreactions/executions"].(interface {
 		rest.Getter

@@ -63,11 +63,11 @@ func (s *Stores) Records() *records.Records {
 	}
 }
 
-// Versions returns the resources of every version. Notifications go to handler, and firing counts the alerts that a
-// reaction answers.
-func (s *Stores) Versions(handler alert.Handler, firing alertreaction.CountFiring) map[string]map[string]rest.Storage {
+// Versions returns the resources of every version. Notifications go to handler, firing counts the alerts that a reaction
+// answers, and wrote is told the resource version of every reaction that is written.
+func (s *Stores) Versions(handler alert.Handler, firing alertreaction.CountFiring, wrote func(resourceVersion string)) map[string]map[string]rest.Storage {
 	limiter := alert.NewLimiter()
-	reactions := alertreaction.NewREST(s.AlertReactions.Store, firing)
+	reactions := alertreaction.NewREST(s.AlertReactions.Store, firing, wrote)
 	return map[string]map[string]rest.Storage{
 		v1.SchemeGroupVersion.Version: {
 			"alertreactions":            reactions,

@@ -55,7 +55,7 @@ func all(stores *karorest.Stores) map[string]*registry.Store {
 
 // serve returns what is served by version. No alert is known to fire.
 func serve(stores *karorest.Stores) map[string]map[string]rest.Storage {
-	return stores.Versions(handler{}, func(*karo.AlertReaction) int { return 0 })
+	return stores.Versions(handler{}, func(*karo.AlertReaction) int { return 0 }, func(string) {})
 }
 
 // verbs returns what can be done with a resource, as discovery would say it.
