@@ -4,8 +4,12 @@
 package integration
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,17 +20,28 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/rest"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
 
-// request is one that needs one right. %s in the path is the namespace.
+// request is one that needs one right.
 type request struct {
+	version              string // of the API; "" is v1
 	verb, resource, name string // what RBAC knows of it
+	another              string // the name that a second user takes, where what was done cannot be done again
 	method, path, body   string
 	cluster              bool
 	also                 []rbacv1.PolicyRule // what it needs beside, by a rule of Karo
+}
+
+// anew returns the request of a second user.
+func (r request) anew() request {
+	if r.another != "" {
+		r.path, r.name = strings.Replace(r.path, r.name, r.another, 1), r.another
+	}
+	return r
 }
 
 const reactionBody = `{"apiVersion":"karo.io/v1","kind":"AlertReaction","metadata":{"name":"%s"},"spec":{"alertName":"A","actions":[{"name":"act","image":"busybox"}]}}`
@@ -36,13 +51,23 @@ var (
 	runR       = rbacv1.PolicyRule{Verbs: []string{"create"}, APIGroups: []string{"karo.io"}, Resources: []string{"alertreactions/executions"}, ResourceNames: []string{"r"}}
 )
 
-// requests returns every verb of every resource and subresource. What would change something is a dry run or has ended.
-func requests(execution, alert, revision string) []request {
+// requests returns every verb of every resource and subresource, in every version, to a run that has ended, two that hang,
+// its alert and its revision. What would change something is a dry run, but for cancelling, which knows none.
+func requests(t *testing.T, ended *v1.Execution, hanging [2]string, alert string) []request {
+	t.Helper()
 	const dryRun = "?dryRun=All"
+	ended = ended.DeepCopy()
+	ended.TypeMeta = metav1.TypeMeta{APIVersion: "karo.io/v1", Kind: "Execution"}
+	ended.ResourceVersion = ""
+	body, err := json.Marshal(ended)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execution, revision := ended.Name, ended.Spec.Reaction.Revision
 	all := []request{
 		{verb: "create", resource: "alertreactions", method: "POST", path: dryRun, body: fmt.Sprintf(reactionBody, "new"), also: []rbacv1.PolicyRule{createJobs}},
 		{verb: "update", resource: "alertreactions", name: "r", method: "PUT", path: "/r" + dryRun, body: fmt.Sprintf(reactionBody, "r"), also: []rbacv1.PolicyRule{createJobs}},
-		{verb: "patch", resource: "alertreactions", name: "r", method: "PATCH", path: "/r" + dryRun, body: `{"metadata":{"labels":{"a":"b"}}}`},
+		{verb: "patch", resource: "alertreactions", name: "r", method: "PATCH", path: "/r" + dryRun, body: `{"spec":{"alertName":"B"}}`, also: []rbacv1.PolicyRule{createJobs}},
 		{verb: "update", resource: "alertreactions/status", name: "r", method: "PUT", path: "/r/status" + dryRun, body: fmt.Sprintf(reactionBody, "r")},
 		{verb: "patch", resource: "alertreactions/status", name: "r", method: "PATCH", path: "/r/status" + dryRun, body: `{"status":{"triggerCount":7}}`},
 		{verb: "get", resource: "alertreactions/status", name: "r", method: "GET", path: "/r/status"},
@@ -50,10 +75,12 @@ func requests(execution, alert, revision string) []request {
 		{verb: "create", resource: "alertreactions/executions", name: "r", method: "POST", path: "/r/executions" + dryRun, body: `{}`},
 		{verb: "create", resource: "executions", method: "POST", path: dryRun,
 			body: `{"apiVersion":"karo.io/v1","kind":"Execution","metadata":{"name":"n"},"spec":{"reaction":{"name":"r"},"alert":{}}}`, also: []rbacv1.PolicyRule{runR}},
+		{verb: "update", resource: "executions", name: execution, method: "PUT", path: "/" + execution + dryRun, body: string(body)},
 		{verb: "patch", resource: "executions", name: execution, method: "PATCH", path: "/" + execution + dryRun, body: `{"metadata":{"labels":{"a":"b"}}}`},
 		{verb: "get", resource: "executions/status", name: execution, method: "GET", path: "/" + execution + "/status"},
+		{verb: "update", resource: "executions/status", name: execution, method: "PUT", path: "/" + execution + "/status" + dryRun, body: string(body)},
 		{verb: "patch", resource: "executions/status", name: execution, method: "PATCH", path: "/" + execution + "/status" + dryRun, body: `{"status":{"reason":"x"}}`},
-		{verb: "create", resource: "executions/cancel", name: execution, method: "POST", path: "/" + execution + "/cancel", body: `{}`},
+		{verb: "create", resource: "executions/cancel", name: hanging[0], another: hanging[1], method: "POST", path: "/" + hanging[0] + "/cancel", body: `{}`},
 		{verb: "create", resource: "alerts", name: "trigger", method: "POST", path: "/trigger", body: `{"alerts":[]}`},
 		{verb: "create", resource: "alerts", name: "simulate", method: "POST", path: "/simulate", body: `{"alerts":[]}`},
 		{verb: "create", resource: "clusteralerts", name: "trigger", method: "POST", path: "/trigger", body: `{"alerts":[]}`, cluster: true},
@@ -68,6 +95,12 @@ func requests(execution, alert, revision string) []request {
 			request{verb: "deletecollection", resource: resource, method: "DELETE", path: dryRun},
 		)
 	}
+	for _, r := range all {
+		if r.resource == "alertreactions" || r.resource == "alertreactions/status" {
+			r.version, r.body = "v1alpha1", strings.Replace(r.body, "karo.io/v1", "karo.io/v1alpha1", 1)
+			all = append(all, r)
+		}
+	}
 	return all
 }
 
@@ -79,20 +112,30 @@ func TestRightsToEveryResource(t *testing.T) {
 		newReaction(t, in, "r", "A", "busybox")
 	}
 	s := newSender(t, namespace)
-	execution := s.trigger(t, namespace, firing("A", time.Now())).Alerts[0].Reactions[0].Execution
-	revision := waitPhase(t, namespace, execution, v1.PhaseSucceeded).Spec.Reaction.Revision
+	ended := waitPhase(t, namespace, s.trigger(t, namespace, firing("A", time.Now())).Alerts[0].Reactions[0].Execution, v1.PhaseSucceeded)
 	alert := waitAlert(t, namespace)
+	newReaction(t, namespace, "hangs", "B", "localcluster/hang")
+	var hanging [2]string
+	for i := range hanging {
+		hanging[i] = s.trigger(t, namespace, firing("B", time.Now())).Alerts[0].Reactions[0].Execution
+		waitPhase(t, namespace, hanging[i], v1.PhaseRunning)
+	}
 	nobody := asHTTP(t, "nobody")
-	for i, r := range requests(execution, alert, revision) {
+	all := requests(t, ended, hanging, alert)
+	expectAllVerbs(t, all)
+	for i, r := range all {
 		right := r.verb + " " + r.resource
 		if r.resource == "alerts" || r.resource == "clusteralerts" {
 			right += " " + r.name
+		}
+		if r.version != "" {
+			right += " of " + r.version
 		}
 		t.Run(right, func(t *testing.T) {
 			user, account := fmt.Sprintf("user-%d", i), fmt.Sprintf("account-%d", i)
 			rule := rbacv1.PolicyRule{Verbs: []string{r.verb}, APIGroups: []string{"karo.io"}, Resources: []string{r.resource}}
 			if r.name != "" {
-				rule.ResourceNames = []string{r.name}
+				rule.ResourceNames = []string{r.name, r.anew().name}
 			}
 			bind(t, namespace, r.cluster, []rbacv1.PolicyRule{rule}, user+"-partly", "")
 			bind(t, namespace, r.cluster, append(r.also, rule), user, account)
@@ -102,31 +145,67 @@ func TestRightsToEveryResource(t *testing.T) {
 				bind(t, namespace, r.cluster, append(r.also, elsewhere), user+"-elsewhere", "")
 			}
 
-			expectForbidden(t, "without the right", nobody, r, namespace)
+			// The words are those of the cluster: nothing but RBAC refused it.
+			denied := fmt.Sprintf(`cannot %s resource \"%s\"`, r.verb, r.resource)
+			expectForbidden(t, "without the right", nobody, r, namespace, denied)
 			token, err := cluster.Token(t.Context(), namespace, account)
 			if err != nil {
 				t.Fatal(err)
 			}
 			config := rest.AnonymousClientConfig(cluster.Config)
 			config.BearerToken = token
-			for who, user := range map[string]*sender{"a user": asHTTP(t, user), "a ServiceAccount": newHTTP(t, config)} {
-				eventually(t, who+" with the right to be served", func(context.Context) error {
-					if status, answer := user.send(t, r, namespace); status == http.StatusForbidden || status == http.StatusUnauthorized || status >= 500 {
-						return fmt.Errorf("%d: %s", status, answer)
+			for _, with := range []struct {
+				who string
+				s   *sender
+				r   request
+			}{{"a user", asHTTP(t, user), r}, {"a ServiceAccount", newHTTP(t, config), r.anew()}} {
+				eventually(t, with.who+" to have the right", func(context.Context) error {
+					status, answer := with.s.send(t, with.r, namespace)
+					if status == http.StatusForbidden {
+						return errors.New(answer)
+					}
+					if status < 200 || status > 299 {
+						t.Fatalf("%s with the right: %s", with.who, answer)
 					}
 					return nil
 				})
 				if !r.cluster {
-					expectForbidden(t, who+" in another namespace", user, r, other)
+					expectForbidden(t, with.who+" in another namespace", with.s, with.r, other, denied)
 				}
 			}
 			if r.name != "" {
-				expectForbidden(t, "with the right to another name", asHTTP(t, user+"-elsewhere"), r, namespace)
+				expectForbidden(t, "with the right to another name", asHTTP(t, user+"-elsewhere"), r, namespace, denied)
 			}
 			if len(r.also) > 0 {
-				expectForbidden(t, "without what Karo wants beside", asHTTP(t, user+"-partly"), r, namespace)
+				expectForbidden(t, "without what Karo wants beside", asHTTP(t, user+"-partly"), r, namespace, fmt.Sprintf(`user \"%s-partly\" lacks the right`, user))
 			}
 		})
+	}
+	for _, name := range hanging {
+		waitPhase(t, namespace, name, v1.PhaseCancelled)
+	}
+}
+
+// expectAllVerbs fails the test unless there is a request for every verb that discovery has.
+func expectAllVerbs(t *testing.T, all []request) {
+	t.Helper()
+	asked, served := sets.New[string](), sets.New[string]()
+	for _, r := range all {
+		asked.Insert(cmp.Or(r.version, "v1") + ": " + r.verb + " " + r.resource)
+	}
+	for _, version := range []string{"v1", "v1alpha1"} {
+		list, err := cluster.Client.Discovery().ServerResourcesForGroupVersion("karo.io/" + version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, resource := range list.APIResources {
+			for _, verb := range resource.Verbs {
+				served.Insert(version + ": " + verb + " " + resource.Name)
+			}
+		}
+	}
+	if !asked.Equal(served) {
+		t.Errorf("nothing asks for %q, and there is no %q", sets.List(served.Difference(asked)), sets.List(asked.Difference(served)))
 	}
 }
 
@@ -139,9 +218,9 @@ func asHTTP(t *testing.T, user string) *sender {
 
 func (s *sender) send(t *testing.T, r request, namespace string) (int, string) {
 	t.Helper()
-	base := "/apis/karo.io/v1/namespaces/" + namespace + "/"
-	if r.cluster {
-		base = "/apis/karo.io/v1/"
+	base := "/apis/karo.io/" + cmp.Or(r.version, "v1") + "/"
+	if !r.cluster {
+		base += "namespaces/" + namespace + "/"
 	}
 	resource, _, _ := strings.Cut(r.resource, "/")
 	req, err := http.NewRequestWithContext(t.Context(), r.method, s.host+base+resource+r.path, strings.NewReader(r.body))
@@ -157,19 +236,18 @@ func (s *sender) send(t *testing.T, r request, namespace string) (int, string) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var answer strings.Builder
-	if _, err := fmt.Fprint(&answer, resp.Status); err != nil {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
+	if err != nil {
 		t.Fatal(err)
 	}
-	body := make([]byte, 500)
-	n, _ := resp.Body.Read(body)
-	return resp.StatusCode, answer.String() + " " + string(body[:n])
+	return resp.StatusCode, resp.Status + " " + string(body)
 }
 
-func expectForbidden(t *testing.T, what string, s *sender, r request, namespace string) {
+// expectForbidden fails the test unless a request is forbidden with some words.
+func expectForbidden(t *testing.T, what string, s *sender, r request, namespace, words string) {
 	t.Helper()
-	if status, answer := s.send(t, r, namespace); status != http.StatusForbidden {
-		t.Errorf("%s: %s", what, answer)
+	if status, answer := s.send(t, r, namespace); status != http.StatusForbidden || !strings.Contains(answer, words) {
+		t.Errorf("%s: %s, want it forbidden: %s", what, answer, words)
 	}
 }
 
@@ -211,6 +289,13 @@ func bind(t *testing.T, namespace string, clusterWide bool, rules []rbacv1.Polic
 
 // Writing what a reaction does needs the right to create Jobs; writing anything else of it does not.
 func TestAuthorsGainNoRight(t *testing.T) {
+	for _, version := range []string{"v1", "v1alpha1"} {
+		t.Run(version, func(t *testing.T) { authorsGainNoRight(t, version) })
+	}
+}
+
+func authorsGainNoRight(t *testing.T, version string) {
+	t.Helper()
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "busybox")
 	write := rbacv1.PolicyRule{Verbs: []string{"get", "create", "update", "patch", "delete"}, APIGroups: []string{"karo.io"}, Resources: []string{"alertreactions"}}
@@ -219,19 +304,16 @@ func TestAuthorsGainNoRight(t *testing.T) {
 	bind(t, namespace, false, []rbacv1.PolicyRule{write, createJobs}, "author", "")
 	bind(t, namespace, false, []rbacv1.PolicyRule{write, createJobs}, "cluster-author", "")
 	bind(t, namespace, true, []rbacv1.PolicyRule{sendAll}, "cluster-author", "")
+	path := "/apis/karo.io/" + version + "/namespaces/" + namespace + "/alertreactions"
 	patchAs := func(user, name, patch string) error {
-		_, err := as(t, user).KaroV1().AlertReactions(namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-		return err
+		return as(t, user).KaroV1().RESTClient().Patch(types.MergePatchType).AbsPath(path, name).Body([]byte(patch)).Do(t.Context()).Error()
 	}
 	create := func(user, name string, scope v1.AlertScope) error {
-		_, err := as(t, user).KaroV1().AlertReactions(namespace).Create(t.Context(), &v1.AlertReaction{
-			ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec:       v1.AlertReactionSpec{AlertName: "A", AlertScope: scope, Actions: []v1.Action{{Name: "act", Image: "busybox"}}},
-		}, metav1.CreateOptions{})
-		return err
+		body := fmt.Sprintf(`{"apiVersion":"karo.io/%s","kind":"AlertReaction","metadata":{"name":"%s"},"spec":{"alertName":"A","alertScope":"%s","actions":[{"name":"act","image":"busybox"}]}}`, version, name, scope)
+		return as(t, user).KaroV1().RESTClient().Post().AbsPath(path).SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(t.Context()).Error()
 	}
 	eventually(t, "the rights to be known", func(context.Context) error { return patchAs("writer", "r", `{"metadata":{"labels":{"a":"b"}}}`) })
-	eventually(t, "the rights to be known", func(context.Context) error { return create("author", "mine", "") })
+	eventually(t, "the rights to be known", func(context.Context) error { return create("author", "mine", v1.ScopeNamespace) })
 	eventually(t, "the rights to be known", func(context.Context) error { return create("cluster-author", "everywhere", v1.ScopeCluster) })
 
 	const jobs, cluster = `lacks the right "create jobs.batch -n `, `lacks the right "create clusteralerts.karo.io/trigger"`
@@ -240,7 +322,7 @@ func TestAuthorsGainNoRight(t *testing.T) {
 		err   error
 		lacks string // "": it is allowed
 	}{
-		{"a writer creates", create("writer", "new", ""), jobs},
+		{"a writer creates", create("writer", "new", v1.ScopeNamespace), jobs},
 		{"a writer changes an image", patchAs("writer", "r", `{"spec":{"actions":[{"name":"action-0","image":"evil"}]}}`), jobs},
 		{"a writer changes the alert", patchAs("writer", "r", `{"spec":{"alertName":"B"}}`), jobs},
 		{"a writer suspends", patchAs("writer", "r", `{"spec":{"suspend":true}}`), ""},
