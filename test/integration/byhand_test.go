@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,24 +33,25 @@ func runByHand(ctx context.Context, c *versioned.Clientset, namespace, reaction,
 // Somebody on call may run exactly one reaction, without any right to Jobs.
 func TestRunnerByName(t *testing.T) {
 	namespace := newNamespace(t)
-	newReaction(t, namespace, "mine", "A", "busybox")
+	newReaction(t, namespace, "crash-report", "A", "busybox")
 	newReaction(t, namespace, "other", "A", "busybox")
-	grant(t, namespace, "oncall", "get,create alertreactions.karo.io/executions mine")
+	kubectl(t, "", "apply", "-n", namespace, "-f", filepath.Join(cluster.Root, "artifacts", "example", "runner.yaml"))
+	kubectl(t, "", "create", "rolebinding", "oncall", "-n", namespace, "--role=crash-report-runner", "--user=oncall")
 	oncall := as(t, "oncall")
 
 	var e *v1.Execution
 	eventually(t, "the right to be known", func(ctx context.Context) error {
 		var err error
-		e, err = runByHand(ctx, oncall, namespace, "mine", `{"labels":{"pod":"web-1"},"annotations":{"summary":"by hand"}}`)
+		e, err = runByHand(ctx, oncall, namespace, "crash-report", `{"labels":{"pod":"web-1"},"annotations":{"summary":"by hand"}}`)
 		return err
 	})
-	if !strings.HasPrefix(e.Name, "mine-") || e.Spec.Trigger != v1.TriggerManual || e.Spec.TriggeredBy != "oncall" || e.Spec.Reaction.UID == "" ||
+	if !strings.HasPrefix(e.Name, "crash-report-") || e.Spec.Trigger != v1.TriggerManual || e.Spec.TriggeredBy != "oncall" || e.Spec.Reaction.UID == "" ||
 		e.Spec.Alert.Status != v1.AlertFiring || e.Spec.Alert.Labels["alertname"] != "A" || e.Spec.Alert.Labels["pod"] != "web-1" || e.Spec.Alert.Name != "A" {
 		t.Errorf("%s: %+v", e.Name, e.Spec)
 	}
 	waitPhase(t, namespace, e.Name, v1.PhaseSucceeded)
 	list := &v1.ExecutionList{}
-	if err := oncall.KaroV1().RESTClient().Get().Namespace(namespace).Resource("alertreactions").Name("mine").SubResource("executions").Do(t.Context()).Into(list); err != nil {
+	if err := oncall.KaroV1().RESTClient().Get().Namespace(namespace).Resource("alertreactions").Name("crash-report").SubResource("executions").Do(t.Context()).Into(list); err != nil {
 		t.Fatalf("listing: %v", err)
 	}
 	if len(list.Items) != 1 || list.Items[0].Name != e.Name {
@@ -62,7 +64,7 @@ func TestRunnerByName(t *testing.T) {
 			return err
 		},
 		"creating an execution": func() error {
-			_, err := oncall.KaroV1().Executions(namespace).Create(t.Context(), byHand("mine"), metav1.CreateOptions{})
+			_, err := oncall.KaroV1().Executions(namespace).Create(t.Context(), byHand("crash-report"), metav1.CreateOptions{})
 			return err
 		},
 		"cancelling": func() error {
@@ -77,7 +79,7 @@ func TestRunnerByName(t *testing.T) {
 	if _, err := runByHand(t.Context(), admin, namespace, "nobody", "{}"); !apierrors.IsNotFound(err) {
 		t.Errorf("a reaction that there is not: %v", err)
 	}
-	if _, err := runByHand(t.Context(), admin, namespace, "mine", `{"labels":{"a":1}}`); !apierrors.IsBadRequest(err) {
+	if _, err := runByHand(t.Context(), admin, namespace, "crash-report", `{"labels":{"a":1}}`); !apierrors.IsBadRequest(err) {
 		t.Errorf("a label that is no text: %v", err)
 	}
 }

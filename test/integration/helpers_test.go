@@ -263,22 +263,6 @@ func as(t *testing.T, user string, groups ...string) *versioned.Clientset {
 	return c
 }
 
-// grant gives a user rights in a namespace, each as "verb resource.group" with a name behind, if it is for one only:
-// "create alertreactions.karo.io/executions crash-report".
-func grant(t *testing.T, namespace, user string, rights ...string) {
-	t.Helper()
-	for i, right := range rights {
-		words := strings.Fields(right)
-		name := fmt.Sprintf("%s-%d-%d", notName.ReplaceAllString(user, "-"), i, time.Now().UnixNano()%1000000)
-		args := []string{"create", "role", name, "-n", namespace, "--verb=" + words[0], "--resource=" + words[1]}
-		if len(words) > 2 {
-			args = append(args, "--resource-name="+words[2])
-		}
-		kubectl(t, "", args...)
-		kubectl(t, "", "create", "rolebinding", name, "-n", namespace, "--role="+name, "--user="+user)
-	}
-}
-
 // waitExecution waits until an Execution meets a condition, and returns it.
 func waitExecution(t *testing.T, namespace, name, what string, is func(*v1.Execution) bool) *v1.Execution {
 	t.Helper()
