@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -261,6 +262,28 @@ func as(t *testing.T, user string, groups ...string) *versioned.Clientset {
 		t.Fatal(err)
 	}
 	return c
+}
+
+var errDenied = errors.New("denied")
+
+// allowed returns nil if the cluster says that a user may do something, and errDenied if it says that they may not.
+func allowed(ctx context.Context, user string, attributes authorizationv1.ResourceAttributes) error {
+	review, err := cluster.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &attributes},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	if !review.Status.Allowed {
+		return fmt.Errorf("%w: %s", errDenied, review.Status.Reason)
+	}
+	return nil
+}
+
+// waitAllowed waits until the cluster knows of a right that was given.
+func waitAllowed(t *testing.T, user string, attributes authorizationv1.ResourceAttributes) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s to have the right to %+v", user, attributes), func(ctx context.Context) error { return allowed(ctx, user, attributes) })
 }
 
 // waitExecution waits until an Execution meets a condition, and returns it.
