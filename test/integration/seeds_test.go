@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
@@ -28,7 +29,7 @@ type wantJob struct {
 	command, args []string
 	env           map[string]string
 	account       string
-	volumes       []string
+	volumes       []string // those of the manifest, by name
 }
 
 // seeds are the manifests that users bring along, each with an alert and with the Jobs that it makes.
@@ -163,21 +164,8 @@ func TestManifestsOfTheSeeds(t *testing.T) {
 					_, _ = cluster.Kubectl(t.Context(), "", "create", "serviceaccount", job.account, "-n", seed.namespace)
 				}
 			}
-			expectCounts(t, admin.notify(t, triggerPath(seed.namespace), seed.alert), 1, 0, 0, 0)
-			var made []batchv1.Job
-			eventually(t, "the jobs to be made", func(ctx context.Context) error {
-				list, err := cluster.Client.BatchV1().Jobs(seed.namespace).List(ctx, metav1.ListOptions{
-					LabelSelector: "karo/alert-name=" + seed.alert.Labels["alertname"] + ",karo/owner=" + seed.reaction,
-				})
-				if err != nil {
-					return err
-				}
-				made = list.Items
-				if len(made) != len(seed.jobs) {
-					return fmt.Errorf("%d jobs of %d", len(made), len(seed.jobs))
-				}
-				return nil
-			})
+			reaction, made := runOnce(t, admin, seed.namespace, seed.reaction, seed.alert, len(seed.jobs))
+			spec := specOf(t, manifest)
 			for i := range made {
 				action := made[i].Labels["karo/action-name"]
 				want, ok := seed.jobs[action]
@@ -187,8 +175,99 @@ func TestManifestsOfTheSeeds(t *testing.T) {
 				if diff := cmp.Diff(want, jobAsPromised(&made[i], want.env), cmp.AllowUnexported(wantJob{})); diff != "" {
 					t.Errorf("%s (-want +got):\n%s\n%s", action, diff, manifest)
 				}
+				if diff := cmp.Diff(podOf(t, seed.namespace, spec, action, want.volumes), storageOf(&made[i])); diff != "" {
+					t.Errorf("%s (-want +got):\n%s\n%s", action, diff, manifest)
+				}
+				if labels := made[i].Labels; labels["karo/alert-name"] != reaction.Spec.AlertName || labels["karo/owner"] != seed.reaction {
+					t.Errorf("%s has the labels %v", action, labels)
+				}
 			}
 		})
+	}
+}
+
+// Volumes of types that no seed has reach the Job of an action that mounts them as they are written.
+func TestVolumes(t *testing.T) {
+	namespace := newNamespace(t)
+	manifest, err := os.ReadFile(filepath.Join("testdata", "volumes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, string(manifest), "apply", "-n", namespace, "-f", "-")
+	_, made := runOnce(t, newSender(t, namespace), namespace, "volumes", firing("A", time.Now()), 1)
+	want := podOf(t, namespace, specOf(t, manifest), "act", []string{"about-me", "all-in-one", "scratch"})
+	if diff := cmp.Diff(want, storageOf(&made[0])); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// runOnce fires an alert that runs a reaction, and returns the reaction and the Jobs of that run.
+func runOnce(t *testing.T, s *sender, namespace, name string, alert v1.NotificationAlert, n int) (*v1.AlertReaction, []batchv1.Job) {
+	t.Helper()
+	reaction, err := client.KaroV1().AlertReactions(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := s.trigger(t, namespace, alert)
+	expectCounts(t, result, 1, 0, 0, 0)
+	execution := waitExecution(t, namespace, result.Alerts[0].Reactions[0].Execution, "to be there", func(*v1.Execution) bool { return true })
+	if execution.Spec.Reaction.UID != reaction.UID {
+		t.Fatalf("%+v ran, not the reaction %s", execution.Spec.Reaction, reaction.UID)
+	}
+	var made []batchv1.Job
+	eventually(t, "the jobs to be made", func(ctx context.Context) error {
+		var err error
+		made, err = jobs(ctx, namespace)
+		made = slices.DeleteFunc(made, func(job batchv1.Job) bool { return !metav1.IsControlledBy(&job, execution) })
+		if err == nil && len(made) != n {
+			err = fmt.Errorf("%d jobs of %d", len(made), n)
+		}
+		return err
+	})
+	return reaction, made
+}
+
+func specOf(t *testing.T, manifest []byte) *v1.AlertReactionSpec {
+	t.Helper()
+	reaction := &v1.AlertReaction{}
+	if err := yaml.UnmarshalStrict(manifest, reaction); err != nil {
+		t.Fatal(err)
+	}
+	return &reaction.Spec
+}
+
+// podOf returns how a manifest wants an action with some of its volumes to be restarted, and those volumes as they are
+// mounted. What it leaves out is as the cluster completes it.
+func podOf(t *testing.T, namespace string, spec *v1.AlertReactionSpec, action string, volumes []string) corev1.PodSpec {
+	t.Helper()
+	pod := corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever}
+	if spec.JobTemplate != nil {
+		pod = spec.JobTemplate.Spec.Template.Spec
+	}
+	for i := range spec.Actions {
+		if a := &spec.Actions[i]; a.Name == action {
+			pod.Containers = []corev1.Container{{Name: "action", Image: a.Image, VolumeMounts: a.VolumeMounts}}
+		}
+	}
+	for i := range spec.Volumes {
+		if slices.Contains(volumes, spec.Volumes[i].Name) {
+			pod.Volumes = append(pod.Volumes, spec.Volumes[i])
+		}
+	}
+	job, err := cluster.Client.BatchV1().Jobs(namespace).Create(t.Context(), &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "wanted-"}, Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: pod}},
+	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return storageOf(job)
+}
+
+// storageOf returns the part of the pod of a Job that podOf is about.
+func storageOf(job *batchv1.Job) corev1.PodSpec {
+	pod := &job.Spec.Template.Spec
+	return corev1.PodSpec{
+		RestartPolicy: pod.RestartPolicy, Volumes: pod.Volumes, Containers: []corev1.Container{{VolumeMounts: pod.Containers[0].VolumeMounts}},
 	}
 }
 
