@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,10 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 
 	"karo.io/karo/hack/localcluster"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -208,22 +211,25 @@ func TestOccurrences(t *testing.T) {
 	expectJobs(t, namespace, 6)
 
 	// Forgotten together with its Execution, an alert runs again.
-	alerts, err := client.KaroV1().Alerts(namespace).List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var forget string
-	for _, alert := range alerts.Items {
-		if alert.Spec.Labels["disk"] == "sdb" {
-			forget = alert.Name
-			if alert.Status.Status != v1.AlertFiring || len(alert.Status.Reactions) != 1 || alert.Status.Reactions[0].Firing == nil {
-				t.Fatalf("the alert does not remember its run: %+v", alert.Status)
-			}
-			kubectl(t, "", "delete", "execution", alert.Status.Reactions[0].Firing.Execution, "-n", namespace, "--timeout=60s")
+	var forget v1.Alert
+	eventually(t, "the alert to remember its run", func(ctx context.Context) error {
+		alerts, err := client.KaroV1().Alerts(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
 		}
-	}
+		at := slices.IndexFunc(alerts.Items, func(alert v1.Alert) bool { return alert.Spec.Labels["disk"] == "sdb" })
+		if at < 0 {
+			return fmt.Errorf("it is none of %d alerts", len(alerts.Items))
+		}
+		forget = alerts.Items[at]
+		if forget.Status.Status != v1.AlertFiring || len(forget.Status.Reactions) != 1 || forget.Status.Reactions[0].Firing == nil {
+			return fmt.Errorf("%+v", forget.Status)
+		}
+		return nil
+	})
+	kubectl(t, "", "delete", "execution", forget.Status.Reactions[0].Firing.Execution, "-n", namespace, "--timeout=60s")
 	expectCounts(t, s.trigger(t, namespace, firing("DiskFull", began, "disk", "sdb")), 0, 1, 0, 0)
-	kubectl(t, "", "delete", "alert.karo.io", forget, "-n", namespace)
+	kubectl(t, "", "delete", "alert.karo.io", forget.Name, "-n", namespace)
 	expectCounts(t, s.trigger(t, namespace, firing("DiskFull", began, "disk", "sdb")), 1, 0, 0, 0)
 }
 
@@ -335,6 +341,7 @@ func TestClusterAlerts(t *testing.T) {
 	t.Cleanup(func() {
 		_, _ = cluster.Kubectl(context.Background(), "", "delete", "clusterrole,clusterrolebinding", one)
 	})
+	waitAllowed(t, serviceaccount.MakeUsername(one, "sender"), authorizationv1.ResourceAttributes{Verb: "create", Group: "karo.io", Resource: "clusteralerts", Name: "trigger"})
 	s := newSender(t, one)
 	path := "/apis/karo.io/v1/clusteralerts/trigger"
 	result := s.notify(t, path, firing("ClusterWide", time.Now(), "namespace", one))
@@ -392,11 +399,15 @@ func TestSimulate(t *testing.T) {
 			t.Fatalf("the reaction that does not match: %+v", reactions[1])
 		}
 	}
-	if items, err := executions(t.Context(), namespace); err != nil || len(items) > 0 {
-		t.Fatalf("executions: %v, %v", items, err)
+	// An Alert is written some time after its notification: what a simulation had to write would be there before that of
+	// a notification that came later.
+	ran := admin.trigger(t, namespace, firing("B", time.Now())).Alerts[0].Reactions[0].Execution
+	waitAlert(t, namespace)
+	alerts, err := client.KaroV1().Alerts(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(alerts.Items) != 1 || alerts.Items[0].Spec.Labels["alertname"] != "B" {
+		t.Errorf("alerts: %v, %v, want that of the notification", alerts, err)
 	}
-	list, err := client.KaroV1().Alerts(namespace).List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(list.Items) > 0 {
-		t.Fatalf("alerts: %v, %v", list, err)
+	if items, err := executions(t.Context(), namespace); err != nil || len(items) != 1 || items[0].Name != ran {
+		t.Errorf("executions: %v, %v, want that of the notification", items, err)
 	}
 }

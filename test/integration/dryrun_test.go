@@ -72,7 +72,7 @@ func TestWhatIsNoJobIsRefused(t *testing.T) {
 // What may be mended until an alert comes is a warning, and none comes when the spec is not written.
 func TestWhatStandsAgainstAJobIsAWarning(t *testing.T) {
 	namespace := newNamespace(t)
-	kubectl(t, "", "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+	restrict(t, namespace)
 	spec := "  serviceAccountName: missing\n  actions:\n  - {name: a, image: busybox, command: [kubectl, delete, pod, $POD], env: [{name: POD, value: labels.pod}, {name: NEAR, value: label.pod}]}"
 	out := kubectl(t, reactionWith(spec), "create", "-n", namespace, "-f", "-")
 	expect(t, out, "created",

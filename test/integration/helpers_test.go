@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/client-go/rest"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -49,6 +50,24 @@ func newNamespace(t *testing.T) string {
 	kubectl(t, "", "create", "role", "sender", "-n", name, "--verb=create", "--resource=alerts.karo.io", "--resource-name=trigger")
 	kubectl(t, "", "create", "rolebinding", "sender", "-n", name, "--role=sender", "--serviceaccount="+name+":sender")
 	return name
+}
+
+// restrict has a namespace refuse pods that are not of the PodSecurity standard "restricted", and waits until it does.
+func restrict(t *testing.T, namespace string) {
+	t.Helper()
+	kubectl(t, "", "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+	eventually(t, "namespace "+namespace+" to refuse pods", func(ctx context.Context) error {
+		_, err := cluster.Client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "refused"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "busybox"}}},
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case err == nil:
+			return errors.New("it takes one")
+		case !strings.Contains(err.Error(), "violates PodSecurity"):
+			return err
+		}
+		return nil
+	})
 }
 
 // kubectl runs the control plane's kubectl as the administrator, and fails the test when that fails.
@@ -99,8 +118,12 @@ type sender struct {
 	host string
 }
 
+// newSender returns the ServiceAccount "sender" of a namespace, once the cluster knows that it may trigger.
 func newSender(t *testing.T, namespace string) *sender {
 	t.Helper()
+	waitAllowed(t, serviceaccount.MakeUsername(namespace, "sender"), authorizationv1.ResourceAttributes{
+		Namespace: namespace, Verb: "create", Group: "karo.io", Resource: "alerts", Name: "trigger",
+	})
 	token, err := cluster.Token(t.Context(), namespace, "sender")
 	if err != nil {
 		t.Fatal(err)

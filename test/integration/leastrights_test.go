@@ -89,7 +89,7 @@ var trials = []trial{
 			})
 			kubectl(t, "", "patch", "ar", "suspended", "-n", namespace, "--type=merge", "-p", `{"spec":{"suspend":true}}`)
 			restricted := newNamespace(t)
-			kubectl(t, "", "label", "namespace", restricted, "pod-security.kubernetes.io/enforce=restricted")
+			restrict(t, restricted)
 			newReaction(t, restricted, "refused", "A", "busybox")
 			newSender(t, restricted).trigger(t, restricted, firing("A", time.Now()))
 			s := newSender(t, namespace)

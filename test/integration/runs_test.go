@@ -191,7 +191,7 @@ func TestWaitingReasons(t *testing.T) {
 
 	// A Job may be taken and its pods refused.
 	restricted := newNamespace(t)
-	kubectl(t, "", "label", "namespace", restricted, "pod-security.kubernetes.io/enforce=restricted")
+	restrict(t, restricted)
 	newReaction(t, restricted, "r", "A", "busybox")
 	refused := newSender(t, restricted).trigger(t, restricted, firing("A", time.Now())).Alerts[0].Reactions[0].Execution
 	e = waitExecution(t, restricted, refused, "to say that its pods are refused", func(e *v1.Execution) bool {
