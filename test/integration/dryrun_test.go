@@ -89,8 +89,22 @@ func TestWhatStandsAgainstAJobIsAWarning(t *testing.T) {
 		t.Errorf("a good one: %s", out)
 	}
 
-	// A quota, and a webhook that cannot be asked without effect.
+	const notNow = "Warning: spec.actions[0]: the cluster would not take the Job now: "
+	says := func(what, words string) {
+		t.Helper()
+		eventually(t, what, func(ctx context.Context) error {
+			out, err := cluster.Kubectl(ctx, reactionWith(good), "apply", "-n", namespace, "--dry-run=server", "-f", "-")
+			if err == nil && (!strings.Contains(out, notNow) || !strings.Contains(out, words)) {
+				err = errNothing(out)
+			}
+			return err
+		})
+	}
 	kubectl(t, "", "create", "quota", "none", "-n", namespace, "--hard=count/jobs.batch=0")
+	says("the quota to be exceeded", "exceeded quota: none, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0")
+	kubectl(t, "", "delete", "quota", "none", "-n", namespace)
+
+	// Nothing listens where this webhook is.
 	hooks := cluster.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	some := admissionregistrationv1.SideEffectClassNoneOnDryRun
 	if _, err := hooks.Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
@@ -108,13 +122,7 @@ func TestWhatStandsAgainstAJobIsAWarning(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = hooks.Delete(context.Background(), namespace, metav1.DeleteOptions{}) })
-	eventually(t, "the webhook to be asked", func(ctx context.Context) error {
-		out, err := cluster.Kubectl(ctx, reactionWith(good), "apply", "-n", namespace, "--dry-run=server", "-f", "-")
-		if err == nil && !strings.Contains(out, "Warning: spec.actions[0]: the cluster would not take the Job now: ") {
-			err = errNothing(out)
-		}
-		return err
-	})
+	says("the webhook to be asked", `failed calling webhook "away.example.com"`)
 }
 
 type errNothing string
