@@ -150,6 +150,9 @@ func TestSequential(t *testing.T) {
 	eventually(t, "an event that says why", func(ctx context.Context) error {
 		return hasEvent(ctx, namespace, "Execution", failed.Name, "Failed", "failed actions: step-1")
 	})
+	eventually(t, "the same event on the reaction", func(ctx context.Context) error {
+		return hasEvent(ctx, namespace, "AlertReaction", "fails", "Failed", "Execution "+failed.Name+": failed actions: step-1")
+	})
 
 	name := s.trigger(t, namespace, firing("B", time.Now())).Alerts[0].Reactions[0].Execution
 	waitExecution(t, namespace, name, "to be at its second action", func(e *v1.Execution) bool {
@@ -188,6 +191,9 @@ func TestWaitingReasons(t *testing.T) {
 	eventually(t, "an event that says so", func(ctx context.Context) error {
 		return hasEvent(ctx, namespace, "Execution", pulling, "ImagePullBackOff", "Action action-0 waits")
 	})
+	eventually(t, "the same event on the reaction", func(ctx context.Context) error {
+		return hasEvent(ctx, namespace, "AlertReaction", "image", "ImagePullBackOff", "Execution "+pulling+": Action action-0 waits")
+	})
 
 	// A Job may be taken and its pods refused.
 	restricted := newNamespace(t)
@@ -207,6 +213,12 @@ func TestWaitingReasons(t *testing.T) {
 	})
 	kubectl(t, "", "create", "serviceaccount", "later", "-n", namespace)
 	waitPhase(t, namespace, missing, v1.PhaseSucceeded)
+	eventually(t, "an event that it ended well", func(ctx context.Context) error {
+		return hasEvent(ctx, namespace, "Execution", missing, "Succeeded", "Every job completed")
+	})
+	eventually(t, "the same event on the reaction", func(ctx context.Context) error {
+		return hasEvent(ctx, namespace, "AlertReaction", "account", "Succeeded", "Execution "+missing+": Every job completed")
+	})
 }
 
 // hasEvent returns an error unless there is an event about an object that says something.
