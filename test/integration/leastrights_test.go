@@ -6,6 +6,8 @@ package integration
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -17,17 +19,23 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
 
 	"karo.io/karo/hack/localcluster"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/generated/clientset/versioned"
 )
 
 // trial takes some of Karo's rights away at a time and does what needs each of them.
 type trial struct {
 	name    string
-	without []string                                // as "verb resource"
+	without []string // as "verb resource"
+	// unbound is a binding to a role of the cluster, as kubectl names it, that is taken away; without are the rights that
+	// Karo has by it. The cluster does not serve karo.io then.
+	unbound []string
 	do      func(t *testing.T) (says func() string) // nil: to start is enough
 	// env is set for the trial, where a right is for clusters that can do less than this one.
 	env [2]string
@@ -121,6 +129,40 @@ var trials = []trial{
 			return nil
 		},
 	},
+	{
+		name: "requests are authenticated and authorized", without: []string{"create tokenreviews", "create subjectaccessreviews"},
+		unbound: []string{"clusterrolebinding", "karo:auth-delegator"},
+		do: func(t *testing.T) func() string {
+			token, err := cluster.Token(t.Context(), "default", "somebody")
+			if err != nil {
+				t.Fatal(err)
+			}
+			byToken := rest.AnonymousClientConfig(karo.Config())
+			byToken.BearerToken = token
+			impersonated := karo.Config()
+			impersonated.Impersonate = rest.ImpersonationConfig{UserName: "somebody"}
+			return func() string {
+				var said []string
+				for _, config := range []*rest.Config{byToken, impersonated} {
+					_, err := versioned.NewForConfigOrDie(config).KaroV1().Alerts("default").List(t.Context(), metav1.ListOptions{})
+					said = append(said, fmt.Sprint(err))
+				}
+				return strings.Join(said, "\n")
+			}
+		},
+	},
+	{
+		name: "the authority of the proxy is read", without: []string{"get configmaps"},
+		unbound: []string{"rolebinding", "karo:extension-apiserver-authentication-reader", "-n", "kube-system"},
+		do: func(t *testing.T) func() string {
+			select {
+			case <-karo.Process().Exited():
+			case <-time.After(patience):
+				t.Error("Karo runs without it")
+			}
+			return nil
+		},
+	},
 }
 
 // Karo's own role is the least that works: what is taken from it is missed, by the cluster's own word.
@@ -131,12 +173,24 @@ func TestEveryRightIsNeeded(t *testing.T) {
 		installRoles(t, nil)
 		restart(t)
 	}()
-	tried := sets.New[string]()
+	tried, unbound := sets.New[string](), sets.New[string]()
 	for _, trial := range trials {
-		tried.Insert(trial.without...)
+		if trial.unbound == nil {
+			tried.Insert(trial.without...)
+		} else {
+			unbound.Insert(trial.unbound[1])
+		}
 		t.Run(trial.name, func(t *testing.T) {
 			karo.Process().Kill()
 			installRoles(t, trial.without)
+			if trial.unbound != nil {
+				kubectl(t, "", append([]string{"delete"}, trial.unbound...)...)
+				t.Cleanup(func() {
+					if out, err := cluster.Kubectl(context.Background(), "", "apply", "-f", rbacFile()); err != nil {
+						t.Errorf("%v: %s", err, out)
+					}
+				})
+			}
 			if trial.env[0] != "" {
 				t.Setenv(trial.env[0], trial.env[1])
 			}
@@ -149,8 +203,10 @@ func TestEveryRightIsNeeded(t *testing.T) {
 			}
 			says := func() string { return "" }
 			if trial.do != nil {
-				if err := karo.Available(t.Context()); err != nil {
-					t.Fatal(err)
+				if trial.unbound == nil {
+					if err := karo.Available(t.Context()); err != nil {
+						t.Fatal(err)
+					}
 				}
 				if more := trial.do(t); more != nil {
 					says = more
@@ -175,7 +231,9 @@ func TestEveryRightIsNeeded(t *testing.T) {
 		})
 	}
 	var has []string
+	own, binds := sets.New[string](), sets.New[string]()
 	for _, role := range roles(t) {
+		own.Insert(role.Name)
 		for _, rule := range role.Rules {
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {
@@ -183,6 +241,14 @@ func TestEveryRightIsNeeded(t *testing.T) {
 				}
 			}
 		}
+	}
+	for _, binding := range inRBAC[rbacv1.ClusterRoleBinding](t, "Binding") {
+		if !own.Has(binding.RoleRef.Name) {
+			binds.Insert(binding.Name)
+		}
+	}
+	if !unbound.Equal(binds) {
+		t.Errorf("taken away were the bindings %q of %q", sets.List(unbound), sets.List(binds))
 	}
 	slices.Sort(has)
 	if missing := sets.New(has...).Difference(tried); missing.Len() > 0 {
@@ -193,22 +259,35 @@ func TestEveryRightIsNeeded(t *testing.T) {
 	}
 }
 
+func rbacFile() string { return filepath.Join(cluster.Root, "artifacts", "deploy", "rbac.yaml") }
+
 // roles returns Karo's own roles: the ClusterRole, and the Role in its namespace.
 func roles(t *testing.T) []rbacv1.ClusterRole {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(cluster.Root, "artifacts", "deploy", "rbac.yaml"))
+	return inRBAC[rbacv1.ClusterRole](t, "Role")
+}
+
+// inRBAC returns what Karo is given rights by whose kind has an ending.
+func inRBAC[T any](t *testing.T, kind string) []T {
+	t.Helper()
+	content, err := os.ReadFile(rbacFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var roles []rbacv1.ClusterRole
+	var found []T
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
 	for {
-		var role rbacv1.ClusterRole
-		if err := decoder.Decode(&role); err != nil {
-			return roles
+		var raw runtime.RawExtension
+		if err := decoder.Decode(&raw); err != nil {
+			return found
 		}
-		if strings.HasSuffix(role.Kind, "Role") {
-			roles = append(roles, role)
+		var meta metav1.TypeMeta
+		var object T
+		if err := errors.Join(json.Unmarshal(raw.Raw, &meta), json.Unmarshal(raw.Raw, &object)); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(meta.Kind, kind) {
+			found = append(found, object)
 		}
 	}
 }
