@@ -5,6 +5,7 @@ package jobs_test
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand"
 	"reflect"
 	"slices"
@@ -472,8 +473,9 @@ func TestAnyAlertTextIsData(t *testing.T) {
 	}
 }
 
-// expectAcceptable fails unless the cluster would take the metadata and the variables of a Job.
-func expectAcceptable(t *testing.T, job *batchv1.Job) {
+// expectAcceptable fails unless the cluster would take the metadata and the variables of a Job. Each variable is there once,
+// except for those that the author declares twice, as v1alpha1 has always taken.
+func expectAcceptable(t *testing.T, job *batchv1.Job, twice ...string) {
 	t.Helper()
 	errs := apivalidation.ValidateObjectMeta(&job.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	template := field.NewPath("spec", "template", "metadata")
@@ -490,17 +492,31 @@ func expectAcceptable(t *testing.T, job *batchv1.Job) {
 	for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
 		seen := map[string]bool{}
 		for _, v := range container.Env {
-			if len(utilvalidation.IsRelaxedEnvVarName(v.Name)) > 0 || seen[v.Name] {
+			if len(utilvalidation.IsRelaxedEnvVarName(v.Name)) > 0 || seen[v.Name] && !slices.Contains(twice, v.Name) {
 				t.Errorf("container %s has the variable %q, twice: %t", container.Name, v.Name, seen[v.Name])
 			}
 			seen[v.Name] = true
 			// Linux takes 128 KiB for a variable with its name; what the kubelet halves again does not count.
-			if size := len(strings.ReplaceAll(v.Value, "$$", "$")); size > 127<<10 || strings.ContainsRune(v.Value, 0) || !utf8.ValidString(v.Value) {
+			if size := len(strings.ReplaceAll(v.Value, "$$", "$")); size > maxTold || strings.ContainsRune(v.Value, 0) || !utf8.ValidString(v.Value) {
 				t.Errorf("variable %s of %d bytes is %.100q, which no variable can hold", v.Name, size, v.Value)
 			}
 		}
 		if !seen["KARO_ALERT"] && !seen["KARO_ALERT_0"] {
 			t.Errorf("container %s is not told of the alert: %v", container.Name, seen)
+		}
+	}
+	volumes := map[string]bool{}
+	for _, volume := range pod.Volumes {
+		if volumes[volume.Name] {
+			t.Errorf("volume %s is there twice", volume.Name)
+		}
+		volumes[volume.Name] = true
+	}
+	for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
+		for _, mount := range container.VolumeMounts {
+			if !volumes[mount.Name] {
+				t.Errorf("container %s mounts %s, which is no volume of %v", container.Name, mount.Name, volumes)
+			}
 		}
 	}
 	for name, value := range job.Annotations {
@@ -529,49 +545,83 @@ func TestBuildOfNastyTexts(t *testing.T) {
 	}
 }
 
+// maxTold is how long, in bytes, the text of a variable may be; a program can be given no more.
+const maxTold = 127 << 10
+
+// FuzzBuild gives an alert any texts, of any length: what a reaction to it can become is a Job, unless the author asks for
+// a variable that is longer than any can be, and that is said.
 func FuzzBuild(f *testing.F) {
 	for _, text := range []string{"", "$(S)", "$$(S)", "$$$(S)", "$", "a\x00b", "\xff", "größe 🔥", strings.Repeat("$", 100)} {
-		f.Add("restart.web", "collect-logs", "KubePodCrashLooping", "pod", text)
-		f.Add(strings.Repeat("a", 24)+".b", "Collect Logs (größe)", text, "x"+text, text)
+		f.Add("restart.web", "collect-logs", "KubePodCrashLooping", "pod", text, uint16(1))
+		f.Add(strings.Repeat("a", 24)+".b", "Collect Logs (größe)", text, "x"+text, text, uint16(1000))
+		f.Add(strings.Repeat("a", 253), "KARO_ALERT", text, "pod", text, uint16(math.MaxUint16))
 	}
-	f.Fuzz(func(t *testing.T, reaction, action, alertName, label, text string) {
+	f.Fuzz(func(t *testing.T, reaction, action, alertName, label, text string, times uint16) {
 		// The validation of reactions lets only these through; in v1alpha1, an action may have any name.
 		if len(apivalidation.NameIsDNSSubdomain(reaction, false)) > 0 || action == "" || !utf8.ValidString(action) || label == "" {
 			return
 		}
-		// As JSON a byte may become six, and the alert is one variable below 100 KiB only; what is larger is told apart.
-		if len(text) > 2<<10 || len(alertName) > 2<<10 || len(label) > 2<<10 {
+		// An alert has 512 KiB at most, and half of that is enough to be told in parts.
+		if len(text) > 300<<10 || len(alertName) > 300<<10 || len(label) > 300<<10 {
 			return
 		}
+		many := func(text string) string { return strings.Repeat(text, min(int(times), (300<<10)/max(len(text), 1))) }
+		large, alertName := many(text), many(alertName)
 		e := execution()
-		e.Spec.Reaction.Name, e.Spec.Receiver = reaction, text
-		e.Name = names.Execution(reaction, names.OccurrenceOf(e))
 		e.Spec.Alert = karo.AlertOccurrence{
 			Name: alertName, Status: karo.AlertFiring, Fingerprint: text,
-			Labels: map[string]string{"alertname": alertName, label: text}, Annotations: map[string]string{label: text},
+			Labels: map[string]string{"alertname": alertName, label: text, "large": large}, Annotations: map[string]string{label: large},
 		}
-		e.Spec.Alert.Labels["large"] = strings.Repeat(text, 1+(64<<10)/max(len(text), 1))
-		template := &batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-			InitContainers: []corev1.Container{{Name: "init"}},
-			Containers:     []corev1.Container{{Name: "a", Env: []corev1.EnvVar{{Name: "A"}}}, {Name: "b", Env: []corev1.EnvVar{{Name: "B"}}}},
-		}}}}
-		whole, err := jobs.Build(e, &karo.AlertReactionSpec{}, &karo.Action{Name: action, JobTemplate: template})
-		if err != nil {
-			t.Fatalf("building of a template: %v", err)
+		e.Spec.Reaction.Name, e.Spec.Receiver = reaction, text
+		e.Name = names.Execution(reaction, names.OccurrenceOf(e))
+		pod := corev1.PodSpec{
+			InitContainers: []corev1.Container{{Name: "init"}, {Name: "init-2", Env: []corev1.EnvVar{{Name: "KARO_STATUS", Value: "mine"}, {Name: "KARO_ALERT_1"}}}},
+			Containers: []corev1.Container{
+				{Name: "a", Env: []corev1.EnvVar{{Name: "A"}, {Name: "TWICE"}, {Name: "TWICE", Value: "$(A)"}}}, {Name: "b", Env: []corev1.EnvVar{{Name: "B"}}},
+			},
 		}
-		expectAcceptable(t, whole)
-		delete(e.Spec.Alert.Labels, "large")
-		job, err := jobs.Build(e, &karo.AlertReactionSpec{}, &karo.Action{Name: action, Args: []string{text, "$" + text, "${LABEL}"}, Env: []karo.EnvVar{
-			{Name: "LABEL", Expression: "labels." + label},
-			{Name: "ANNOTATION", Expression: "annotations." + label},
-			{Name: "ALL", ValueFrom: &karo.EnvVarSource{AlertRef: &karo.AlertFieldSelector{FieldPath: "."}}},
-		}})
-		if err != nil {
-			t.Fatalf("building: %v", err)
+		template := &batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: pod}}}
+		reference := func(path string) *karo.EnvVarSource {
+			return &karo.EnvVarSource{AlertRef: &karo.AlertFieldSelector{FieldPath: path}}
 		}
-		expectAcceptable(t, job)
-		if !reaches(t, text) {
+		spec := &karo.AlertReactionSpec{
+			Volumes: []corev1.Volume{{Name: "unused"}, {Name: "data"}},
+			Actions: []karo.Action{
+				{Name: action, JobTemplate: template},
+				{
+					Name: action + "-plain", Command: []string{"sh", "-c", text}, Args: []string{text, "$" + text, "${LABEL}", large},
+					VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/a"}, {Name: "data", MountPath: "/b"}},
+					Env:          []karo.EnvVar{{Name: "TWICE", Literal: "one"}, {Name: "TWICE", Literal: "$(TWICE)"}, {Name: "KARO_ALERT_NAME", Literal: "mine"}},
+				},
+				{Name: action + "-label", Env: []karo.EnvVar{{Name: "LABEL", Expression: "labels." + label}, {Name: "LABEL", ValueFrom: reference("labels." + label)}}},
+				{Name: action + "-large", Env: []karo.EnvVar{{Name: "LARGE", Expression: "annotations." + label}, {Name: "STATUS", ValueFrom: reference("status")}}},
+				{Name: action + "-all", Env: []karo.EnvVar{{Name: "ALL", ValueFrom: reference(".")}}},
+			},
+		}
+		// The paths that each action is told, by its place.
+		paths := [][]string{nil, nil, {"labels." + label}, {"annotations." + label}, {"."}}
+		for i := range spec.Actions {
+			job, err := jobs.Build(e, spec, &spec.Actions[i])
+			if tooLong := slices.ContainsFunc(paths[i], func(path string) bool { return told(t, e, path) > maxTold }); (err != nil) != tooLong {
+				t.Fatalf("building of action %d: %v, and it is told what is too long: %t", i, err, tooLong)
+			}
+			if err == nil {
+				expectAcceptable(t, job, "TWICE", "LABEL")
+			}
+		}
+		// As JSON a byte may become six, and the text is there five times: the alert is one variable below 100 KiB only.
+		if len(text) <= 2<<10 && !reaches(t, text) {
 			t.Errorf("%q is not what the program is given", text)
 		}
 	})
+}
+
+// told returns how long the text is that a path of the alert gives a program.
+func told(t *testing.T, e *karo.Execution, path string) int {
+	t.Helper()
+	text, err := jobs.Field(&e.Spec.Alert, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd"))
 }
