@@ -40,6 +40,20 @@ test-unit: ## Run the tests that need no cluster, with the race detector
 test-integration: ## Run the tests against a real control plane with a real Alertmanager
 	go test -count=1 -timeout=40m -v ./test/integration/...
 
+# How long each fuzz target runs. Little of it goes into making inputs smaller, which by default may take all of it.
+FUZZTIME ?= 2m
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (default: 2m each)
+	@set -o errexit -o pipefail; \
+	targets=$$(go test -list '^Fuzz' ./pkg/... | \
+		awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2, t[i]; n = 0}'); \
+	[[ -n "$$targets" ]] || { echo "there are no fuzz targets" >&2; exit 1; }; \
+	while read -r package target; do \
+		echo "fuzzing $$target of $$package for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$package"; \
+	done <<<"$$targets"
+
 .PHONY: verify
 verify: ## Check format, lint, generated code and documentation
 	hack/verify-format.sh
