@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -104,6 +105,13 @@ func TestBadAlertsBesideGoodOnes(t *testing.T) {
 		}
 	}
 	waitFinished(t, namespace, 2, v1.PhaseSucceeded)
+	eventually(t, "an event that says so", func(ctx context.Context) error {
+		out, err := cluster.Kubectl(ctx, "", "get", "events", "-n", namespace, "--field-selector=involvedObject.kind=Namespace,reason=AlertsRefused")
+		if err == nil && !strings.Contains(out, "Refused 7 alert(s) of the receiver") {
+			err = errors.New(out)
+		}
+		return err
+	})
 }
 
 // Whatever the labels of an alert hold, the Job is valid and gets them as they are, for the kubelet to expand nothing.
