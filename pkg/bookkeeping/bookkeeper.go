@@ -35,6 +35,8 @@ const (
 	// staleAfter is how old what is known of the Executions may be when a status is written: less than it takes another
 	// replica to take over.
 	staleAfter = 4 * time.Second
+	// provenFor is how long a proof that the informer is fresh holds, for all reactions together.
+	provenFor = time.Second
 	// workers bounds the concurrent writes of statuses, and releasers those of the Executions of one reaction:
 	// notifications have priority.
 	workers   = 2
@@ -72,6 +74,9 @@ type Bookkeeper struct {
 	fresh                 func(context.Context) error // returns once the informer of the Executions has what was stored before
 	store                 Store
 	queue                 workqueue.TypedRateLimitingInterface[reactionKey]
+
+	proving sync.Mutex
+	proven  time.Time // when fresh was last asked, and answered
 
 	lock  sync.Mutex
 	ready map[reactionKey]map[types.UID]bool // which Executions may lose the finalizer once they are counted
@@ -172,16 +177,13 @@ func (b *Bookkeeper) next(ctx context.Context) bool {
 func (b *Bookkeeper) sync(ctx context.Context, key reactionKey) error {
 	reaction := b.reaction(key)
 	if reaction == nil {
-		// Nothing counts any more, and what is left goes with the reaction.
-		b.lock.Lock()
-		delete(b.ready, key)
-		b.lock.Unlock()
-		return nil
+		return b.pruneOrphans(ctx, key)
 	}
-	looked := time.Now()
-	if b.isReady(key) {
+	ready, looked := b.readyOf(key), time.Now()
+	if len(ready) > 0 {
 		// Another replica may have settled meanwhile what is ready here, if this one was stopped for a while.
-		if err := b.fresh(ctx); err != nil {
+		var err error
+		if looked, err = b.prove(ctx); err != nil {
 			return err
 		}
 	}
@@ -189,10 +191,10 @@ func (b *Bookkeeper) sync(ctx context.Context, key reactionKey) error {
 	if err != nil {
 		return err
 	}
-	if err := b.writeStatus(ctx, key, reaction, executions, looked); err != nil {
+	if err := b.writeStatus(ctx, key, reaction, executions, ready, looked); err != nil {
 		return err
 	}
-	after, err := b.prune(ctx, executions, time.Now())
+	after, err := b.prune(ctx, executions, time.Now(), false)
 	if err != nil {
 		return err
 	}
@@ -202,11 +204,45 @@ func (b *Bookkeeper) sync(ctx context.Context, key reactionKey) error {
 	return nil
 }
 
-// isReady reports whether Executions of a reaction may be counted for good.
-func (b *Bookkeeper) isReady(key reactionKey) bool {
+// pruneOrphans keeps the history of a reaction that is gone short. Nothing of it counts any more, and most goes with it.
+func (b *Bookkeeper) pruneOrphans(ctx context.Context, key reactionKey) error {
+	b.lock.Lock()
+	delete(b.ready, key)
+	b.lock.Unlock()
+	executions, err := b.executionsOf(key)
+	if err != nil {
+		return err
+	}
+	orphans := slices.DeleteFunc(executions, func(e *karo.Execution) bool { return metav1.GetControllerOf(e) != nil })
+	after, err := b.prune(ctx, orphans, time.Now(), true)
+	if err == nil && after > 0 {
+		b.queue.AddAfter(key, after)
+	}
+	return err
+}
+
+// readyOf returns the Executions of a reaction that may be counted for good.
+func (b *Bookkeeper) readyOf(key reactionKey) []types.UID {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	return len(b.ready[key]) > 0
+	return slices.Collect(maps.Keys(b.ready[key]))
+}
+
+// prove returns a moment, not long ago, of which the informer of the Executions has everything that was stored.
+func (b *Bookkeeper) prove(ctx context.Context) (time.Time, error) {
+	b.proving.Lock()
+	defer b.proving.Unlock()
+	if time.Since(b.proven) < provenFor {
+		return b.proven, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, staleAfter)
+	defer cancel()
+	asked := time.Now()
+	if err := b.fresh(ctx); err != nil {
+		return time.Time{}, err
+	}
+	b.proven = asked
+	return asked, nil
 }
 
 func (b *Bookkeeper) reaction(key reactionKey) *karo.AlertReaction {
@@ -234,16 +270,13 @@ func (b *Bookkeeper) executionsOf(key reactionKey) ([]*karo.Execution, error) {
 
 // writeStatus brings the status of a reaction up to its Executions, as they were when they were looked at, settles those
 // that are ready, and releases them.
-func (b *Bookkeeper) writeStatus(ctx context.Context, key reactionKey, reaction *karo.AlertReaction, executions []*karo.Execution, looked time.Time) error {
+func (b *Bookkeeper) writeStatus(ctx context.Context, key reactionKey, reaction *karo.AlertReaction, executions []*karo.Execution, ready []types.UID, looked time.Time) error {
 	unsettled := map[types.UID]*karo.Execution{}
 	for _, e := range executions {
-		if memory.HasFinalizer(e) {
+		if memory.HasFinalizer(e) && !e.IsInVain() && !e.IsUndecided() {
 			unsettled[e.UID] = e
 		}
 	}
-	b.lock.Lock()
-	ready := slices.Collect(maps.Keys(b.ready[key]))
-	b.lock.Unlock()
 	var settling []types.UID
 	stale := false
 	err := b.store.UpdateReactionStatus(ctx, key.namespace, key.name, key.uid, func(status *karo.AlertReactionStatus) bool {
@@ -324,7 +357,12 @@ func summarize(status *karo.AlertReactionStatus, reaction *karo.AlertReaction, e
 
 	var started, ended, made *karo.Execution
 	for _, e := range executions {
-		if e.Status.Phase == karo.PhaseSkipped {
+		if e.IsInVain() && (status.LastSkipped == nil || status.LastSkipped.Time.Before(e.Status.CompletionTime)) {
+			status.LastSkipped = &karo.SkipMemory{
+				Reason: v1.ReasonFiringNotRun, Time: *e.Status.CompletionTime, Status: e.Spec.Alert.Status, StartsAt: e.Spec.Alert.StartsAt,
+			}
+		}
+		if e.Status.Phase == karo.PhaseSkipped || e.IsInVain() || e.IsUndecided() {
 			continue
 		}
 		if at := lastStart(e); at != nil && (made == nil || later(at, lastStart(made), e.Name > made.Name)) {

@@ -194,7 +194,7 @@ func (m *model) any(of map[types.UID]*karo.Execution, is func(*karo.Execution) b
 }
 
 func (m *model) write() error {
-	err := m.books.writeStatus(m.Context(), keyOf(reaction()), reaction(), slices.Collect(maps.Values(m.cached)), time.Now())
+	err := m.books.writeStatus(m.Context(), keyOf(reaction()), reaction(), slices.Collect(maps.Values(m.cached)), m.books.readyOf(keyOf(reaction())), time.Now())
 	return err
 }
 
@@ -314,6 +314,14 @@ func TestSummarize(t *testing.T) {
 	reference := func(name string) karo.JobReference {
 		return karo.JobReference{Name: "job-" + name, Namespace: "ns", ActionName: name, CreatedAt: at(5)}
 	}
+	after := func(e *karo.Execution) *karo.Execution {
+		e.Spec.After, e.Spec.Alert.Status = "before", karo.AlertResolved
+		return e
+	}
+	cancelled := func(e *karo.Execution) *karo.Execution {
+		e.Status.Cancellation = &karo.Cancellation{User: "alice"}
+		return e
+	}
 	lateJob := func(name string) karo.ActionStatus {
 		late := job(name)
 		late.StartTime = at(time.Minute)
@@ -341,6 +349,17 @@ func TestSummarize(t *testing.T) {
 			executions: []*karo.Execution{execution("a", karo.PhasePending, time.Minute)},
 			want:       karo.AlertReactionStatus{LastTriggered: at(time.Minute), Conditions: []metav1.Condition{ready}},
 		},
+		"one waits for the run for the firing alert": {
+			executions: []*karo.Execution{after(execution("a", karo.PhasePending, time.Minute))},
+			want:       karo.AlertReactionStatus{Conditions: []metav1.Condition{ready}},
+		},
+		"one did not run for want of that": {
+			executions: []*karo.Execution{after(execution("a", karo.PhaseCancelled, time.Minute))},
+			want: karo.AlertReactionStatus{
+				Conditions:  []metav1.Condition{ready},
+				LastSkipped: &karo.SkipMemory{Reason: "FiringNotRun", Time: *at(time.Minute + time.Second), Status: karo.AlertResolved},
+			},
+		},
 		"what is skipped has not run": {
 			executions: []*karo.Execution{execution("a", karo.PhaseSkipped, time.Minute)},
 			want:       karo.AlertReactionStatus{Conditions: []metav1.Condition{ready}},
@@ -363,7 +382,7 @@ func TestSummarize(t *testing.T) {
 			},
 		},
 		"cancelled is not succeeded": {
-			executions: []*karo.Execution{execution("a", karo.PhaseCancelled, 0)},
+			executions: []*karo.Execution{cancelled(execution("a", karo.PhaseCancelled, 0))},
 			want: karo.AlertReactionStatus{
 				LastTriggered: at(0), Conditions: []metav1.Condition{ready, last("False", "Cancelled", "a", time.Second)},
 			},
@@ -461,6 +480,7 @@ func TestPrune(t *testing.T) {
 		want       []string
 		again      time.Duration
 		err        bool
+		gone       bool // The reaction.
 	}{
 		"none": {},
 		"as many as may be": {
@@ -491,6 +511,9 @@ func TestPrune(t *testing.T) {
 		},
 		"what is not counted, or remembered, yet stays": {
 			executions: change(history("s", 2, karo.PhaseSucceeded, -25*time.Hour), finalizer), again: time.Minute,
+		},
+		"of a reaction that is gone nothing is counted": {
+			executions: change(history("s", 2, karo.PhaseSucceeded, -25*time.Hour), finalizer), gone: true, want: namesOf("s", 2),
 		},
 		"what has Jobs to be seen stays": {
 			executions: change(history("s", 2, karo.PhaseSucceeded, -25*time.Hour), ran), ttl: new(int32(9 * 24 * 3600)), again: time.Minute,
@@ -530,7 +553,7 @@ func TestPrune(t *testing.T) {
 				}}
 			}
 			store.fails = func(write string) error { return tc.fails[write] }
-			after, err := newBookkeeper(t, store).prune(t.Context(), tc.executions, epoch.Add(now))
+			after, err := newBookkeeper(t, store).prune(t.Context(), tc.executions, epoch.Add(now), tc.gone)
 			if (err != nil) != tc.err {
 				t.Fatalf("got error %v", err)
 			}
@@ -598,5 +621,50 @@ func TestPruneRevisions(t *testing.T) {
 	store.fails = func(string) error { return errCrash }
 	if err := b.pruneRevisions(t.Context(), epoch.Add(43*time.Minute)); !errors.Is(err, errCrash) {
 		t.Errorf("got error %v, want that it failed", err)
+	}
+}
+
+// What does not run does not count, and what has still to be seen to run does not count yet.
+func TestWhatDidNotRunIsNotCounted(t *testing.T) {
+	store := newFakeStore()
+	b := newBookkeeper(t, store)
+	var executions []*karo.Execution
+	for name, change := range map[string]func(*karo.Execution){
+		"ran": func(e *karo.Execution) {},
+		"waits": func(e *karo.Execution) {
+			e.Spec.After, e.Status = "ran", karo.ExecutionStatus{Phase: karo.PhasePending}
+		},
+		"in vain": func(e *karo.Execution) { e.Spec.After, e.Status.Phase = "ran", karo.PhaseCancelled },
+		"cancelled": func(e *karo.Execution) {
+			e.Status.Phase, e.Status.Cancellation = karo.PhaseCancelled, &karo.Cancellation{}
+		},
+	} {
+		e := execution(name, karo.PhaseSucceeded, 0)
+		e.Finalizers = []string{memory.Finalizer}
+		change(e)
+		executions = append(executions, e)
+	}
+	if err := b.writeStatus(t.Context(), keyOf(reaction()), reaction(), executions, nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if store.status.TriggerCount != 2 {
+		t.Errorf("%d are counted, want the one that ran and the one that was cancelled", store.status.TriggerCount)
+	}
+}
+
+// Of a reaction that is gone, what nobody owns any more is kept no longer than that of others; the rest goes with it.
+func TestOrphansArePruned(t *testing.T) {
+	store := newFakeStore()
+	b := newBookkeeper(t, store)
+	for name, owners := range map[string][]metav1.OwnerReference{"orphan": nil, "owned": {{UID: "reaction", Controller: new(true)}}} {
+		e := execution(name, karo.PhaseSucceeded, 0)
+		e.Finalizers, e.OwnerReferences = []string{memory.Finalizer}, owners
+		put(t, b.executions, e)
+	}
+	if err := b.sync(t.Context(), keyOf(reaction())); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(store.deleted, []string{"orphan"}) {
+		t.Errorf("got %q deleted", store.deleted)
 	}
 }

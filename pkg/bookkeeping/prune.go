@@ -34,8 +34,8 @@ const (
 )
 
 // prune deletes the Executions of a reaction that need not be kept, and returns after what time to look again, 0 for
-// never. Each takes its Jobs along.
-func (b *Bookkeeper) prune(ctx context.Context, executions []*karo.Execution, now time.Time) (time.Duration, error) {
+// never. Each takes its Jobs along. Of a reaction that is gone nothing has still to be counted or remembered.
+func (b *Bookkeeper) prune(ctx context.Context, executions []*karo.Execution, now time.Time, gone bool) (time.Duration, error) {
 	var ended []*karo.Execution
 	for _, e := range executions {
 		if e.Status.CompletionTime != nil && e.DeletionTimestamp == nil {
@@ -59,6 +59,10 @@ func (b *Bookkeeper) prune(ctx context.Context, executions []*karo.Execution, no
 			break
 		}
 		excess-- // Also for one that has to stay a little longer: nothing better goes in its place.
+		if memory.HasFinalizer(e) && !gone {
+			after = again
+			continue
+		}
 		stays, err := b.mustStay(ctx, e, age, ttls)
 		if err != nil {
 			return 0, err
@@ -81,12 +85,8 @@ func rank(e *karo.Execution) int {
 	return 0
 }
 
-// mustStay reports whether an Execution is still to be counted or remembered, or its Jobs are still to be seen. It
-// notes for how long those of a revision are.
+// mustStay reports whether the Jobs of an Execution are still to be seen. It notes for how long those of a revision are.
 func (b *Bookkeeper) mustStay(ctx context.Context, e *karo.Execution, age time.Duration, ttls map[string]time.Duration) (bool, error) {
-	if memory.HasFinalizer(e) {
-		return true, nil
-	}
 	if len(e.Status.Actions) == 0 {
 		return false, nil
 	}

@@ -85,7 +85,7 @@ type Executor struct {
 // term is the time for which this replica executes.
 type term struct {
 	*Executor
-	waiting  sync.Map // of the UID of an Execution to a *sync.Map of the name of an action to since when it cannot be started
+	waiting  sync.Map // of the UID of an Execution to a *sync.Map of the name of an action to its *waiting
 	jobs     batchlisters.JobLister
 	pods     cache.Indexer
 	accounts accounts
@@ -211,7 +211,7 @@ func (x *term) executionChanged(obj any) {
 		return
 	}
 	x.queue.Add(types.NamespacedName{Namespace: e.Namespace, Name: e.Name})
-	if isFinished(e.Status.Phase) {
+	if isFinished(e.Status.Phase) || isGivenUp(e) {
 		x.ended(e)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -161,6 +162,10 @@ func latest(job *batchv1.Job, pods []*corev1.Pod, phase corev1.PodPhase) *corev1
 	return last
 }
 
+func stillRuns(pod *corev1.Pod) bool {
+	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+}
+
 func matches(pod *corev1.Pod, phase corev1.PodPhase) int {
 	if pod.Status.Phase == phase {
 		return 1
@@ -255,9 +260,10 @@ func (x *term) outcome(ctx context.Context, job *batchv1.Job, end batchv1.JobCon
 	if end == batchv1.JobFailed {
 		phase = corev1.PodFailed
 	}
-	last := latest(job, x.podsOf(job), phase)
-	if last == nil || len(last.Status.ContainerStatuses) == 0 || outcomeOf(last).exitCode == nil {
-		// The Job may be ahead of the pods in their informers.
+	known := x.podsOf(job)
+	last := latest(job, known, phase)
+	if last == nil || outcomeOf(last).exitCode == nil || slices.ContainsFunc(known, stillRuns) {
+		// The Job is ahead of the pods in their informers.
 		pods, err := x.client.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{
 			LabelSelector: batchv1.ControllerUidLabel + "=" + string(job.UID),
 		})
@@ -268,7 +274,9 @@ func (x *term) outcome(ctx context.Context, job *batchv1.Job, end batchv1.JobCon
 		for i := range pods.Items {
 			listed = append(listed, &pods.Items[i])
 		}
-		last = latest(job, listed, phase)
+		if there := latest(job, listed, phase); there != nil {
+			last = there
+		}
 	}
 	if last == nil {
 		return outcome{}, nil

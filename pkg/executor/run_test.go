@@ -370,15 +370,20 @@ func TestJobsThatAreNotTaken(t *testing.T) {
 			if err := f.step(); !errors.Is(err, errWaiting) || f.stored["e"] != before || len(f.events) != told {
 				t.Errorf("it was written again: %+v, %q and error %v", f.stored["e"].Status, f.events, err)
 			}
-			// Another reason is.
+			// Another reason is, but not before its turn: what is stored is tried again at once.
 			f.refuse = apierrors.NewServiceUnavailable("not yet")
+			if err := f.step(); !errors.Is(err, errWaiting) || f.stored["e"] != before || len(f.events) != told {
+				t.Errorf("it was written at once: %+v, %q and error %v", f.stored["e"].Status, f.events, err)
+			}
+			waits, _ := f.waiting.Load(before.UID)
+			w, _ := waits.(*sync.Map).Load("a")
+			w.(*waiting).said = time.Now().Add(-maxRetry)
 			f.expect("for another reason", pending, pending)
 			if got := f.stored["e"].Status.Actions[0]; got.Reason != "ServiceUnavailable" || got.Message != "not yet" || len(f.events) != told+1 {
 				t.Errorf("got %+v and the events %q", got, f.events)
 			}
 			// After an hour of trying it is too late.
-			began, _ := f.waiting.Load(before.UID)
-			began.(*sync.Map).Store("a", time.Now().Add(-giveUp-time.Second))
+			w.(*waiting).began = time.Now().Add(-giveUp - time.Second)
 			f.expect("an hour later", failed, failed)
 		})
 	}
@@ -426,7 +431,7 @@ func TestWhatCannotBeTold(t *testing.T) {
 	})
 	f.expect("away", pending, pending)
 	began, _ := f.waiting.Load(f.stored["e"].UID)
-	began.(*sync.Map).Store("a", time.Now().Add(-giveUp-time.Second))
+	began.(*sync.Map).Store("a", &waiting{began: time.Now().Add(-giveUp - time.Second)})
 	f.expect("away for an hour", pending, pending)
 	f.refuse = apierrors.NewBadRequest("no")
 	f.expect("refused, perhaps since it is there", pending, pending)
@@ -523,7 +528,9 @@ func TestAfter(t *testing.T) {
 	// One that is being deleted runs until it is gone.
 	f = newRun(t, karo.OrderParallel, "a")
 	f.stored["e"].Spec.After = "before"
-	f.stored["before"] = run("before", func(e *karo.Execution) { e.Status.Phase, e.DeletionTimestamp = running, at(1) })
+	f.stored["before"] = run("before", func(e *karo.Execution) {
+		e.Status.Phase, e.DeletionTimestamp, e.Status.Actions = running, at(1), []karo.ActionStatus{{Name: "a", JobUID: "u", Phase: running}}
+	})
 	f.expect("it waits", pending)
 	f.executionChanged(f.stored["before"])
 	queued("it is being deleted", "before")
@@ -545,23 +552,46 @@ func TestResolvedInVain(t *testing.T) {
 	ran := []karo.ActionStatus{{Name: "a", Phase: failed, JobUID: "u"}}
 	never := []karo.ActionStatus{{Name: "a", Phase: cancelled}}
 	both := []karo.When{karo.WhenFiring, karo.WhenResolved}
+	isDeleted := func(f *fakeRun) {
+		f.stored["before"].DeletionTimestamp = at(1)
+		f.see()
+		f.executionChanged(f.stored["before"])
+		if f.queue.Len() != 2 {
+			f.t.Errorf("%d are looked at, want the one and who waits for it", f.queue.Len())
+		}
+	}
+	isThere := func(f *fakeRun) {
+		job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: "j", Labels: map[string]string{karo.LabelExecution: "before"},
+			OwnerReferences: []metav1.OwnerReference{{UID: f.stored["before"].UID, Controller: new(true)}},
+		}}
+		if _, err := f.client.BatchV1().Jobs("ns").Create(f.t.Context(), job, metav1.CreateOptions{}); err != nil {
+			f.t.Fatal(err)
+		}
+	}
 	for name, tc := range map[string]struct {
 		when    []karo.When
 		phase   karo.Phase
 		actions []karo.ActionStatus
 		runs    bool
+		happens func(*fakeRun)
 	}{
-		"it ran, and failed":                         {both, failed, ran, true},
-		"it was stopped before":                      {both, cancelled, never, false},
-		"it was refused":                             {both, failed, []karo.ActionStatus{{Name: "a", Phase: failed, Reason: "JobRefused"}}, false},
-		"its revision was gone":                      {both, failed, nil, false},
-		"the reaction does not say it depends on it": {[]karo.When{karo.WhenResolved}, cancelled, never, true},
+		"it ran, and failed":                         {both, failed, ran, true, nil},
+		"it was stopped before":                      {both, cancelled, never, false, nil},
+		"it was refused":                             {both, failed, []karo.ActionStatus{{Name: "a", Phase: failed, Reason: "JobRefused"}}, false, nil},
+		"its revision was gone":                      {both, failed, nil, false, nil},
+		"it is deleted while it waits":               {both, pending, []karo.ActionStatus{{Name: "a", Phase: pending, Reason: "QuotaExceeded"}}, false, isDeleted},
+		"its Job is there, and no status names it":   {both, cancelled, never, true, isThere},
+		"the reaction does not say it depends on it": {[]karo.When{karo.WhenResolved}, cancelled, never, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newRun(t, karo.OrderParallel, "a")
 			f.revision.Spec.When = tc.when
 			f.stored["e"].Spec.After = "before"
 			f.stored["before"] = run("before", func(e *karo.Execution) { e.Status.Phase, e.Status.Actions = tc.phase, tc.actions })
+			if tc.happens != nil {
+				tc.happens(f)
+			}
 			if tc.runs {
 				f.expect("it runs", running, running)
 				return
@@ -643,6 +673,35 @@ func TestRunOfTheLastPod(t *testing.T) {
 	f.expect("it has failed", failed, failed)
 	got = f.stored["e"].Status.Actions[0]
 	if got.Reason != "Why" || got.Message != "the last lines" || got.ExitCode == nil || *got.ExitCode != 7 || !got.CompletionTime.Equal(at(100)) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// The Job may have ended before it is seen here that its last try has.
+func TestRunOfALastTryThatIsNotSeenToEnd(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.expect("first", running, running)
+	owner := []metav1.OwnerReference{*metav1.NewControllerRef(f.job("a"), batchv1.SchemeGroupVersion.WithKind("Job"))}
+	try := func(n int, phase corev1.PodPhase, ended ...corev1.ContainerStatus) *corev1.Pod {
+		pod := pod(corev1.PodStatus{Phase: phase, ContainerStatuses: ended})
+		pod.Namespace, pod.Name, pod.OwnerReferences, pod.CreationTimestamp = "ns", fmt.Sprintf("p%d", n), owner, *at(int64(n))
+		pod.Labels = map[string]string{batchv1.ControllerUidLabel: string(owner[0].UID)}
+		return pod
+	}
+	first := try(1, corev1.PodFailed, exited(1, "the first try"))
+	for _, known := range []*corev1.Pod{first, try(2, corev1.PodRunning)} {
+		if err := f.pods.Add(known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, there := range []*corev1.Pod{first, try(2, corev1.PodFailed, exited(7, "the last try"))} {
+		if _, err := f.client.CoreV1().Pods("ns").Create(t.Context(), there, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.end("a", batchv1.JobFailed)
+	f.expect("it has failed", failed, failed)
+	if got := f.stored["e"].Status.Actions[0]; got.Message != "the last try" || got.ExitCode == nil || *got.ExitCode != 7 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/metrics"
+	"karo.io/karo/pkg/names"
 )
 
 // giveUp is how long an Execution may wait for its Jobs to be created, while somebody tries.
@@ -129,9 +130,19 @@ func (x *term) mustWait(e *karo.Execution) bool {
 	if e.Spec.After == "" || len(e.Status.Actions) > 0 {
 		return false
 	}
-	// One that is being deleted still runs until it is gone.
 	before := x.predecessor(e)
-	return before != nil && !isFinished(before.Status.Phase)
+	return before != nil && !isFinished(before.Status.Phase) && !isGivenUp(before)
+}
+
+// isGivenUp reports whether an Execution is being deleted before anything of it ran: it begins nothing any more. What one
+// has begun runs until it is gone.
+func isGivenUp(e *karo.Execution) bool {
+	return e.DeletionTimestamp != nil && !hasRun(e)
+}
+
+// hasRun reports whether a Job of an Execution was created.
+func hasRun(e *karo.Execution) bool {
+	return slices.ContainsFunc(e.Status.Actions, func(a karo.ActionStatus) bool { return a.JobUID != "" })
 }
 
 // predecessor returns the Execution that has to end before another one starts, or nil when there is none any more: it was
@@ -146,12 +157,20 @@ func (x *term) predecessor(e *karo.Execution) *karo.Execution {
 
 // isInVain reports whether an Execution for a resolved alert would undo what was not done: the run for the firing alert
 // ended before a Job of it was created.
-func (x *term) isInVain(e *karo.Execution, spec *karo.AlertReactionSpec) bool {
+func (x *term) isInVain(ctx context.Context, e *karo.Execution, spec *karo.AlertReactionSpec) (bool, error) {
 	if e.Spec.After == "" || len(e.Status.Actions) > 0 || !slices.Contains(spec.When, karo.WhenFiring) {
-		return false
+		return false, nil
 	}
 	before := x.predecessor(e)
-	return before != nil && !slices.ContainsFunc(before.Status.Actions, func(a karo.ActionStatus) bool { return a.JobUID != "" })
+	if before == nil || hasRun(before) {
+		return false, nil
+	}
+	// A Job may be there that no status names.
+	made, err := x.client.BatchV1().Jobs(e.Namespace).List(ctx, metav1.ListOptions{LabelSelector: karo.LabelExecution + "=" + names.LabelValue(before.Name)})
+	if err != nil {
+		return false, fmt.Errorf("listing the jobs of execution %s: %w", before.Name, err)
+	}
+	return !slices.ContainsFunc(made.Items, func(job batchv1.Job) bool { return metav1.IsControlledBy(&job, before) }), nil
 }
 
 // noteWait says in the status what an Execution waits for. When that has come, the informer tells.
@@ -212,7 +231,9 @@ func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool,
 	if err != nil {
 		return false, fmt.Errorf("reading revision %s: %w", e.Spec.Reaction.Revision, err)
 	}
-	if x.isInVain(e, &revision.Spec) {
+	if inVain, err := x.isInVain(ctx, e, &revision.Spec); err != nil {
+		return false, err
+	} else if inVain {
 		e.Status.Phase, e.Status.Reason = karo.PhaseCancelled, v1.ReasonFiringNotRun
 		return false, nil
 	}
@@ -277,14 +298,13 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 		fail(status, reasonNameTaken, fmt.Sprintf("job %s exists and does not belong to this execution", job.Name))
 	case !apierrors.IsNotFound(err):
 		// Nothing is given up of which it cannot be told whether it runs.
-		x.beginWaiting(e, status)
-		wait(status, reasonOf(refused), refused.Error())
+		x.waitingOf(e, status).say(status, refused)
 	case isPermanent(refused):
 		fail(status, reasonRefused, refused.Error())
-	case time.Since(x.beginWaiting(e, status)) > giveUp:
+	case time.Since(x.waitingOf(e, status).began) > giveUp:
 		fail(status, reasonOf(refused), fmt.Sprintf("gave up after %s: %s", giveUp, refused))
 	default:
-		wait(status, reasonOf(refused), refused.Error())
+		x.waitingOf(e, status).say(status, refused)
 	}
 	return nil
 }
@@ -296,11 +316,26 @@ func begin(status *karo.ActionStatus, job *batchv1.Job) {
 	status.Phase, status.Reason, status.Message = karo.PhaseRunning, "", ""
 }
 
-// beginWaiting returns since when an action cannot be started.
-func (x *term) beginWaiting(e *karo.Execution, status *karo.ActionStatus) time.Time {
-	since, _ := x.waiting.LoadOrStore(e.UID, &sync.Map{})
-	began, _ := since.(*sync.Map).LoadOrStore(status.Name, time.Now())
-	return began.(time.Time)
+// waiting is what is known of an action that cannot be started.
+type waiting struct {
+	began, said time.Time
+}
+
+func (x *term) waitingOf(e *karo.Execution, status *karo.ActionStatus) *waiting {
+	actions, _ := x.waiting.LoadOrStore(e.UID, &sync.Map{})
+	w, _ := actions.(*sync.Map).LoadOrStore(status.Name, &waiting{began: time.Now()})
+	return w.(*waiting)
+}
+
+// say says what an action waits for. What is stored has the Execution tried again at once, so that the same in other words,
+// which may differ in a number only, is not said again, and another reason not before its turn.
+func (w *waiting) say(status *karo.ActionStatus, refused error) {
+	reason := reasonOf(refused)
+	if status.Reason == reason || time.Since(w.said) < maxRetry {
+		return
+	}
+	w.said = time.Now()
+	status.Phase, status.Reason, status.Message = karo.PhasePending, reason, refused.Error()
 }
 
 // reasonOf says in a word why the cluster does not take a Job now.
@@ -315,15 +350,6 @@ func reasonOf(err error) string {
 		return reasonNotCreated
 	}
 	return reason
-}
-
-// wait says what an action waits for.
-func wait(status *karo.ActionStatus, reason, message string) {
-	// The message is that of the first refusal of its kind: the next may differ in a number only, and storing it would
-	// have the Execution tried again at once.
-	if status.Reason != reason {
-		status.Phase, status.Reason, status.Message = karo.PhasePending, reason, message
-	}
 }
 
 // isPermanent reports whether the cluster would refuse the same Job again, however often it is asked.

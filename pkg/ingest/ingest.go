@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -192,15 +193,15 @@ func unavailable(doing string, err error) error {
 // fresh returns once the caches hold everything that this process stored, and that any replica stored some seconds ago, or
 // an error. Notifications that come at once share one proof.
 func (i *Ingest) fresh(ctx context.Context) error {
-	behind := slices.ContainsFunc(i.Caches, (*storecache.Informer).Behind)
-	if at := i.freshAt.Load(); !behind && at != nil && time.Since(*at) < freshFor {
+	owed := uint64(0)
+	for _, c := range i.Caches {
+		owed = max(owed, c.Owes())
+	}
+	if at := i.freshAt.Load(); owed == 0 && at != nil && time.Since(*at) < freshFor {
 		return nil
 	}
-	if behind {
-		// A proof that is under way may be of a moment before what was stored.
-		i.proof.Forget("")
-	}
-	proof := i.proof.DoChan("", func() (any, error) {
+	// A proof that is under way is of a moment before what was stored since.
+	proof := i.proof.DoChan(strconv.FormatUint(owed, 10), func() (any, error) {
 		// The first to ask may go away while others still wait.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshTimeout)
 		defer cancel()
@@ -231,7 +232,7 @@ func (i *Ingest) trigger(ctx context.Context, namespace string, n *notification.
 	received := nanotime.New(time.Now())
 	matched, withheld := i.Index.Match(namespace, alert)
 	for in, reactions := range byNamespace(matched) {
-		results, err := i.triggerIn(ctx, in, n, alert, reactions, received)
+		results, err := i.triggerIn(ctx, namespace, in, n, alert, reactions, received)
 		if err != nil {
 			return err
 		}
@@ -243,9 +244,9 @@ func (i *Ingest) trigger(ctx context.Context, namespace string, n *notification.
 	return nil
 }
 
-// triggerIn runs the reactions of one namespace for an alert. The record of the alert is locked meanwhile, so that
-// two notifications at once decide one after the other.
-func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notification.Notification, alert *karo.AlertOccurrence, reactions []*karo.AlertReaction, received nanotime.Time) ([]karo.ReactionResult, error) {
+// triggerIn runs the reactions of one namespace for an alert that was sent to a namespace or, if that is "", to all. The
+// record of the alert is locked meanwhile, so that two notifications at once decide one after the other.
+func (i *Ingest) triggerIn(ctx context.Context, sentTo, namespace string, n *notification.Notification, alert *karo.AlertOccurrence, reactions []*karo.AlertReaction, received nanotime.Time) ([]karo.ReactionResult, error) {
 	key := memory.KeyOf(namespace, alert)
 	record := i.Memory.Acquire(key)
 	defer record.Release()
@@ -254,6 +255,9 @@ func (i *Ingest) triggerIn(ctx context.Context, namespace string, n *notificatio
 		// Waiting for the record, and storing for the reaction before, may have taken longer than a proof holds.
 		if err := i.fresh(ctx); err != nil {
 			return nil, err
+		}
+		if reaction = i.Index.Still(sentTo, alert, reaction); reaction == nil {
+			continue
 		}
 		e, result, err := i.plan(ctx, record, n, alert, reaction, received)
 		if err != nil {

@@ -105,6 +105,20 @@ func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) (matched []
 	return matched, withheld
 }
 
+// Still returns a reaction that matched an alert as it is now, or nil when it does not match, or is not, any more.
+func (x *Index) Still(namespace string, alert *karo.AlertOccurrence, matched *karo.AlertReaction) *karo.AlertReaction {
+	reaction := x.Reaction(matched.Namespace, matched.Name)
+	if reaction == nil || reaction.UID != matched.UID || reaction.DeletionTimestamp != nil {
+		return nil
+	}
+	if reaction.Generation != matched.Generation {
+		if rules := x.Rules(reaction); rules == nil || !rules.Match(alert) || !WithinScope(namespace, alert, reaction) {
+			return nil
+		}
+	}
+	return reaction
+}
+
 // All returns the reactions of a namespace, or of all namespaces if it is "".
 func (x *Index) All(namespace string) []*karo.AlertReaction {
 	if namespace == "" {

@@ -202,6 +202,37 @@ func TestIndexFollowsEdits(t *testing.T) {
 }
 
 // Compiling is what costs, so it is done once a generation; a change of the status is none.
+// Between the moment when a reaction matched and the one when it runs it may have changed.
+func TestStill(t *testing.T) {
+	matched := reaction("ns", "r", "A", equal("severity", "critical"))
+	critical := alertOf(map[string]string{"alertname": "A", "severity": "critical", "namespace": "other"})
+	for name, tc := range map[string]struct {
+		change func(*karo.AlertReaction)
+		sentTo string
+		still  bool
+	}{
+		"as it was":               {func(*karo.AlertReaction) {}, "ns", true},
+		"it still matches":        {func(r *karo.AlertReaction) { r.Generation, r.Spec.Suspend = 2, new(true) }, "ns", true},
+		"it does not":             {func(r *karo.AlertReaction) { r.Generation, r.Spec.AlertName = 2, "B" }, "ns", false},
+		"it no longer answers it": {func(r *karo.AlertReaction) { r.Generation, r.Spec.AlertScope = 2, karo.ScopeNamespace }, "", false},
+		"it is being deleted":     {func(r *karo.AlertReaction) { r.DeletionTimestamp = &metav1.Time{} }, "ns", false},
+		"it is another one":       {func(r *karo.AlertReaction) { r.UID = "another" }, "ns", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := matched.DeepCopy()
+			tc.change(now)
+			index, s := newIndex(t, now)
+			if got := index.Still(tc.sentTo, critical, matched); (got == now) != tc.still || !tc.still && got != nil {
+				t.Errorf("got %v, want it still to answer: %t", got, tc.still)
+			}
+			s.remove(t, now, now)
+			if got := index.Still(tc.sentTo, critical, matched); got != nil {
+				t.Errorf("got %v, which is gone", got)
+			}
+		})
+	}
+}
+
 func TestRulesAreCompiledOnceAGeneration(t *testing.T) {
 	r := reaction("ns", "r", "A")
 	index, _ := newIndex(t, r)

@@ -138,7 +138,12 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 		k.queue.AddAfter(key, wait)
 		return nil
 	}
-	k.settle(e)
+	switch {
+	case e.IsInVain(), e.IsUndecided() && e.DeletionTimestamp != nil:
+		return k.release(ctx, e) // It never counted.
+	case !e.IsUndecided():
+		k.settle(e)
+	}
 	return nil
 }
 

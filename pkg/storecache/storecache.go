@@ -105,10 +105,12 @@ func (i *Informer) Wrote(resourceVersion string) {
 	}
 }
 
-// Behind reports whether the informer has still to apply something that this process has stored.
-func (i *Informer) Behind() bool {
-	own := i.own.Load()
-	return own > 0 && !i.Reached(own)
+// Owes returns the latest resource version that this process has stored if the informer has still to apply it, and else 0.
+func (i *Informer) Owes() uint64 {
+	if own := i.own.Load(); own > 0 && !i.Reached(own) {
+		return own
+	}
+	return 0
 }
 
 // Reached reports whether the informer has applied everything up to a resource version.

@@ -111,13 +111,13 @@ func TestFreshWaitsForWhatWasStoredBefore(t *testing.T) {
 	start(t, informer)
 	mustBeFresh(t, informer)
 
-	if informer.Wrote(""); informer.Behind() {
+	if informer.Wrote(""); informer.Owes() != 0 {
 		t.Error("nothing was written, and the cache says that it is behind")
 	}
 	stored := registrytest.Create(t, writer, newAlert("a"))
 	informer.Wrote(stored.ResourceVersion)
 	informer.Wrote("1") // Two writers may tell of what they wrote in any order.
-	if !informer.Behind() {
+	if informer.Owes() != revision(t, stored) {
 		t.Error("the cache does not say that it is behind what this process wrote")
 	}
 	brief, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -139,7 +139,7 @@ func TestFreshWaitsForWhatWasStoredBefore(t *testing.T) {
 	if !informer.Reached(revision(t, stored)) {
 		t.Error("the cache is fresh and says that it is behind")
 	}
-	if informer.Behind() {
+	if informer.Owes() != 0 {
 		t.Error("the cache still says that it is behind what this process wrote")
 	}
 	if informer.Reached(revision(t, stored) + 1) {

@@ -122,6 +122,34 @@ func TestResolvedWithoutFiring(t *testing.T) {
 	}
 }
 
+// What did not run while the alert fired is not undone, and does not count.
+func TestResolvedInVain(t *testing.T) {
+	namespace := newNamespace(t)
+	reaction := both("r", "A", "busybox")
+	reaction.Spec.ServiceAccountName = "missing"
+	createReaction(t, namespace, reaction)
+	s := newSender(t, namespace)
+	alert := firing("A", time.Now().Add(-time.Minute))
+	first := s.trigger(t, namespace, alert).Alerts[0].Reactions[0].Execution
+	waitExecution(t, namespace, first, "to wait for its account", func(e *v1.Execution) bool {
+		return len(e.Status.Actions) == 1 && e.Status.Actions[0].Reason == "ServiceAccountNotFound"
+	})
+	second := s.trigger(t, namespace, resolved(alert, time.Now())).Alerts[0].Reactions[0].Execution
+	waitExecution(t, namespace, second, "to wait", func(e *v1.Execution) bool { return e.Status.Reason == "WaitingForFiring" })
+	kubectl(t, "", "delete", "execution", first, "-n", namespace, "--wait=false")
+	if e := waitPhase(t, namespace, second, v1.PhaseCancelled); e.Status.Reason != v1.ReasonFiringNotRun || !meta.IsStatusConditionTrue(e.Status.Conditions, v1.ConditionFinished) {
+		t.Errorf("%+v", e.Status)
+	}
+	expectJobs(t, namespace, 0)
+	waitStatus(t, namespace, "r", "that there was one run, and why not another", func(s *v1.AlertReactionStatus) bool {
+		return s.TriggerCount == 1 && s.LastSkipped != nil && s.LastSkipped.Reason == v1.ReasonFiringNotRun
+	})
+	// It is remembered all the same, and nothing holds it up for ever.
+	expectCounts(t, s.trigger(t, namespace, resolved(alert, time.Now())), 0, 1, 0, 0)
+	kubectl(t, "", "delete", "execution", second, "-n", namespace, "--timeout=80s")
+	waitStatus(t, namespace, "r", "still that there was one run", func(s *v1.AlertReactionStatus) bool { return s.TriggerCount == 1 })
+}
+
 // Actions of a sequence start one after the other, and none starts behind one that failed.
 func TestSequential(t *testing.T) {
 	namespace := newNamespace(t)

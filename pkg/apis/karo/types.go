@@ -399,7 +399,8 @@ const (
 	PhaseSucceeded Phase = "Succeeded"
 	// PhaseFailed means that everything has ended and at least one Job failed or could not be created.
 	PhaseFailed Phase = "Failed"
-	// PhaseCancelled means that everything has ended and something was stopped because somebody asked for it.
+	// PhaseCancelled means that everything has ended and something was stopped because somebody asked for it, or nothing
+	// ran since nothing had run while the alert fired.
 	PhaseCancelled Phase = "Cancelled"
 	// PhaseSkipped means that nothing was run; the reason says why.
 	PhaseSkipped Phase = "Skipped"

@@ -20330,7 +20330,7 @@ func schema_pkg_apis_karo_v1_ActionStatus(ref common.ReferenceCallback) common.O
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Phase is Pending, Running, Succeeded, Failed, Cancelled or, for an action behind one that failed, Skipped.\n\nPossible enum values:\n - `\"Cancelled\"` means that everything has ended and something was stopped because somebody asked for it.\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that no Job has been created yet.\n - `\"Running\"` means that a Job has been created, and that something has not ended or has still to start.\n - `\"Skipped\"` means that nothing was run; the reason says why.\n - `\"Succeeded\"` means that every Job completed.",
+							Description: "Phase is Pending, Running, Succeeded, Failed, Cancelled or, for an action behind one that failed, Skipped.\n\nPossible enum values:\n - `\"Cancelled\"` means that everything has ended and something was stopped because somebody asked for it, or nothing ran since nothing had run while the alert fired.\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that no Job has been created yet.\n - `\"Running\"` means that a Job has been created, and that something has not ended or has still to start.\n - `\"Skipped\"` means that nothing was run; the reason says why.\n - `\"Succeeded\"` means that every Job completed.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Cancelled", "Failed", "Pending", "Running", "Skipped", "Succeeded"},
@@ -21726,7 +21726,7 @@ func schema_pkg_apis_karo_v1_ExecutionStatus(ref common.ReferenceCallback) commo
 				Properties: map[string]spec.Schema{
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Phase is Pending, Running, Succeeded, Failed, Cancelled or Skipped.\n\nPossible enum values:\n - `\"Cancelled\"` means that everything has ended and something was stopped because somebody asked for it.\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that no Job has been created yet.\n - `\"Running\"` means that a Job has been created, and that something has not ended or has still to start.\n - `\"Skipped\"` means that nothing was run; the reason says why.\n - `\"Succeeded\"` means that every Job completed.",
+							Description: "Phase is Pending, Running, Succeeded, Failed, Cancelled or Skipped.\n\nPossible enum values:\n - `\"Cancelled\"` means that everything has ended and something was stopped because somebody asked for it, or nothing ran since nothing had run while the alert fired.\n - `\"Failed\"` means that everything has ended and at least one Job failed or could not be created.\n - `\"Pending\"` means that no Job has been created yet.\n - `\"Running\"` means that a Job has been created, and that something has not ended or has still to start.\n - `\"Skipped\"` means that nothing was run; the reason says why.\n - `\"Succeeded\"` means that every Job completed.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Cancelled", "Failed", "Pending", "Running", "Skipped", "Succeeded"},

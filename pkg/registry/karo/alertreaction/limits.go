@@ -17,9 +17,10 @@ func showLimits(actions, stored []karo.Action) {
 		before := find(stored, func(s *karo.Action) bool { return s.Name == action.Name })
 		switch {
 		case action.JobTemplate == nil:
-			show(&action.BackoffLimit, jobs.DefaultBackoffLimit, before != nil && before.BackoffLimit == nil)
-			show(&action.ActiveDeadlineSeconds, jobs.DefaultActiveDeadlineSeconds, before != nil && before.ActiveDeadlineSeconds == nil)
-			show(&action.TTLSecondsAfterFinished, jobs.DefaultTTLSecondsAfterFinished, before != nil && before.TTLSecondsAfterFinished == nil)
+			known := before != nil && before.JobTemplate == nil
+			show(&action.BackoffLimit, jobs.DefaultBackoffLimit, known && before.BackoffLimit == nil)
+			show(&action.ActiveDeadlineSeconds, jobs.DefaultActiveDeadlineSeconds, known && before.ActiveDeadlineSeconds == nil)
+			show(&action.TTLSecondsAfterFinished, jobs.DefaultTTLSecondsAfterFinished, known && before.TTLSecondsAfterFinished == nil)
 		case before != nil && before.JobTemplate == nil:
 			// A patch that puts a whole Job in the place of the action does not name what was filled in here.
 			hide(&action.BackoffLimit, jobs.DefaultBackoffLimit)

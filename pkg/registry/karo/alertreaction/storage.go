@@ -59,6 +59,7 @@ type CountFiring func(reaction *karo.AlertReaction) int
 type REST struct {
 	*registry.Store
 	firing CountFiring
+	wrote  func(resourceVersion string)
 }
 
 // NewREST returns the REST of a store. Of whatever is written by it, wrote is told the resource version.
@@ -68,7 +69,7 @@ func NewREST(store *registry.Store, firing CountFiring, wrote func(resourceVersi
 	served.AfterCreate = func(obj runtime.Object, _ *metav1.CreateOptions) { told(obj) }
 	served.AfterUpdate = func(obj runtime.Object, _ *metav1.UpdateOptions) { told(obj) }
 	served.AfterDelete = func(obj runtime.Object, _ *metav1.DeleteOptions) { told(obj) }
-	return &REST{Store: &served, firing: firing}
+	return &REST{Store: &served, firing: firing, wrote: wrote}
 }
 
 var _ interface {
@@ -96,6 +97,15 @@ func (r *REST) Update(ctx context.Context, name string, objInfo rest.UpdatedObje
 		r.warn(ctx, updated)
 	}
 	return updated, created, err
+}
+
+// Delete implements rest.GracefulDeleter. One that has finalizers is only marked, which is a write too.
+func (r *REST) Delete(ctx context.Context, name string, deleteValidation rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	obj, deleted, err := r.Store.Delete(ctx, name, deleteValidation, options)
+	if reaction, ok := obj.(*karo.AlertReaction); ok && err == nil {
+		r.wrote(reaction.ResourceVersion)
+	}
+	return obj, deleted, err
 }
 
 // warn tells who creates a reaction while its alerts fire, perhaps again, that it will run for them. A dry run is not told:

@@ -74,7 +74,7 @@ func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 		if isUpdate(ctx) {
 			keepStored(&reaction.Spec, spec)
 		}
-		keepStoredOfActions(ctx, reaction.Spec.Actions, spec.Actions)
+		keepStoredOfActions(ctx, reaction.Spec.Actions, spec.Actions, isUpdate(ctx))
 		setDefaults(reaction)
 	} else {
 		showLimits(reaction.Spec.Actions, stored.Spec.Actions)

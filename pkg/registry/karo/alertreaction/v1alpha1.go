@@ -88,14 +88,15 @@ func keepStored(spec, stored *karo.AlertReactionSpec) {
 }
 
 // keepStoredOfActions does the same for the actions, which are told apart by their names. It tells what it keeps: somebody
-// may have meant to remove it.
-func keepStoredOfActions(ctx context.Context, actions, stored []karo.Action) {
+// may have meant to remove it. Limits that mean nothing else when they are not said are kept by an update alone: a manifest
+// that is applied would never read back as it was written.
+func keepStoredOfActions(ctx context.Context, actions, stored []karo.Action, update bool) {
 	for i := range actions {
 		s := find(stored, func(s *karo.Action) bool { return s.Name == actions[i].Name })
 		if s == nil {
 			continue
 		}
-		if kept := keepStoredOfAction(&actions[i], s); len(kept) > 0 {
+		if kept := keepStoredOfAction(&actions[i], s, update); len(kept) > 0 {
 			warning.AddWarning(ctx, "", fmt.Sprintf("spec.actions[%d]: %s stays as it is stored; it can be removed in karo.io/v1", i, strings.Join(kept, ", ")))
 		}
 	}
@@ -112,7 +113,7 @@ func keepStoredOfVolume(volume, stored *corev1.Volume) {
 }
 
 // keepStoredOfAction returns the names of the fields that it keeps.
-func keepStoredOfAction(action, stored *karo.Action) []string {
+func keepStoredOfAction(action, stored *karo.Action, update bool) []string {
 	if action.JobTemplate != nil {
 		return nil // It takes the place of all that is stored.
 	}
@@ -133,10 +134,9 @@ func keepStoredOfAction(action, stored *karo.Action) []string {
 	if action.ServiceAccount == stored.ServiceAccount {
 		note("serviceAccountName", keep(&action.ServiceAccountName, stored.ServiceAccountName))
 	}
-	// What is the same whether or not it stays need not be told.
-	note("backoffLimit", keep(&action.BackoffLimit, stored.BackoffLimit) && *stored.BackoffLimit != jobs.DefaultBackoffLimit)
-	note("activeDeadlineSeconds", keep(&action.ActiveDeadlineSeconds, stored.ActiveDeadlineSeconds) && *stored.ActiveDeadlineSeconds != jobs.DefaultActiveDeadlineSeconds)
-	note("ttlSecondsAfterFinished", keep(&action.TTLSecondsAfterFinished, stored.TTLSecondsAfterFinished) && *stored.TTLSecondsAfterFinished != jobs.DefaultTTLSecondsAfterFinished)
+	note("backoffLimit", keepLimit(&action.BackoffLimit, stored.BackoffLimit, jobs.DefaultBackoffLimit, update))
+	note("activeDeadlineSeconds", keepLimit(&action.ActiveDeadlineSeconds, stored.ActiveDeadlineSeconds, jobs.DefaultActiveDeadlineSeconds, update))
+	note("ttlSecondsAfterFinished", keepLimit(&action.TTLSecondsAfterFinished, stored.TTLSecondsAfterFinished, jobs.DefaultTTLSecondsAfterFinished, update))
 	for i := range action.VolumeMounts {
 		mount := &action.VolumeMounts[i]
 		if s := find(stored.VolumeMounts, func(s *corev1.VolumeMount) bool { return s.MountPath == mount.MountPath }); s != nil {
@@ -161,6 +161,18 @@ func keepStoredOfAction(action, stored *karo.Action) []string {
 		}
 	}
 	return kept
+}
+
+// keepLimit does as keep, but for a limit that is as it would be by default: that stays only in an update, and need not be
+// told.
+func keepLimit[T comparable](given **T, stored *T, byDefault T, update bool) bool {
+	if stored != nil && *stored == byDefault {
+		if update {
+			keep(given, stored)
+		}
+		return false
+	}
+	return keep(given, stored)
 }
 
 // keep sets a field that is not given to what is stored, and reports whether that makes a difference.

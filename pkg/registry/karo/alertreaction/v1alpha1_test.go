@@ -270,6 +270,19 @@ func TestWhatIsKept(t *testing.T) {
 	}
 }
 
+// A limit that is as it would be by default stays in an update, which changes nothing by lacking it, and goes when a manifest
+// is applied, which reads back as it was written.
+func TestLimitsInV1alpha1(t *testing.T) {
+	for update, want := range map[bool]karo.Action{true: limited("a"), false: {Name: "a", Image: "i"}} {
+		given := []karo.Action{{Name: "a", Image: "i"}}
+		ctx, _ := request(t, "v1alpha1", "any")
+		keepStoredOfActions(ctx, given, []karo.Action{limited("a")}, update)
+		if diff := cmp.Diff(want, given[0]); diff != "" {
+			t.Errorf("update %t (-want +got):\n%s", update, diff)
+		}
+	}
+}
+
 // Whoever changes something else in v1 does not change the actions that v1alpha1 wrote.
 func TestLimitsInV1(t *testing.T) {
 	plain := karo.Action{Name: "a", Image: "i"}
@@ -289,7 +302,7 @@ func TestLimitsInV1(t *testing.T) {
 		"a whole Job in its place":        {filledIn, limited("a"), whole},
 		"a whole Job beside a limit":      {own, limited("a"), ownLeft},
 		"a whole Job beside one of old":   {filledIn, whole, filledIn},
-		"an image in a whole Job's place": {plain, whole, plain},
+		"an image in a whole Job's place": {plain, whole, limited("a")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := []karo.Action{*tc.given.DeepCopy()}
@@ -321,7 +334,7 @@ func TestWhatIsKeptIsTold(t *testing.T) {
 				Name: "a", Image: "i", VolumeMounts: []corev1.VolumeMount{{Name: "v", MountPath: "/v"}},
 				Env: []karo.EnvVar{{Name: "FIELD", ValueFrom: &karo.EnvVarSource{}}},
 			}}
-			keepStoredOfActions(ctx, given, []karo.Action{tc.stored})
+			keepStoredOfActions(ctx, given, []karo.Action{tc.stored}, false)
 			if !slices.Equal(warnings.texts, tc.want) {
 				t.Errorf("got %q, want %q", warnings.texts, tc.want)
 			}
@@ -330,7 +343,7 @@ func TestWhatIsKeptIsTold(t *testing.T) {
 	// A whole Job takes the place of everything.
 	ctx, warnings := request(t, "v1alpha1", "update")
 	given := []karo.Action{{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}}
-	keepStoredOfActions(ctx, given, stored().Spec.Actions)
+	keepStoredOfActions(ctx, given, stored().Spec.Actions, true)
 	if diff := cmp.Diff([]karo.Action{{Name: "a", JobTemplate: &batchv1.JobTemplateSpec{}}}, given); diff != "" || len(warnings.texts) > 0 {
 		t.Errorf("warnings %q (-want +got):\n%s", warnings.texts, diff)
 	}
