@@ -163,7 +163,10 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	group.VersionedResourcesStorageMap = stores.Versions(handler, func(reaction *karo.AlertReaction) int {
 		// Not by the index, which need not know the reaction yet.
 		rules, _ := matching.Compile(&reaction.Spec, nil)
-		return s.memory.Firing(reaction, rules)
+		return s.memory.Firing(reaction, rules, func(namespace, name string) bool {
+			known := index.Reaction(namespace, name)
+			return known != nil && known.Spec.AlertScope == karo.ScopeNamespace
+		})
 	}, reactions.Wrote)
 	if err := s.generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("installing the API group: %w", err)

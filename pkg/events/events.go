@@ -25,8 +25,8 @@ const (
 	burst = 100
 	// perSecond is how many more may come each second after that.
 	perSecond = 1
-	// maxQuoted bounds a text of an alert in an Event.
-	maxQuoted = 100
+	// maxQuoted bounds a text in an Event, whose message may have 1,024 characters in all.
+	maxQuoted = 240
 )
 
 // Recorder records Events.

@@ -106,22 +106,22 @@ func TestAnEventOfAReaction(t *testing.T) {
 
 func TestQuote(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                            `""`,
-		"KubePodCrashLooping":         `"KubePodCrashLooping"`,
-		"größe 🔥":                     `"größe 🔥"`,
-		`a "quote"`:                   `"a \"quote\""`,
-		"two\nlines\r":                `"two\nlines\r"`,
-		"\x1b[31mred\x1b[0m":          `"\x1b[31mred\x1b[0m"`,
-		"\x1b]0;title\a":              `"\x1b]0;title\a"`,
-		"\x00\x7f\u0085\u009b31m":     `"\x00\x7f\u0085\u009b31m"`,
-		"\u202egnp.exe":               `"\u202egnp.exe"`, // Letters that would be shown from right to left.
-		"\u200b\u2028":                `"\u200b\u2028"`,
-		"\xff":                        `"\xff"`,
-		"%s %d":                       `"%s %d"`,
-		strings.Repeat("a", 100):      strconv.Quote(strings.Repeat("a", 100)),
-		strings.Repeat("a", 101):      `"` + strings.Repeat("a", 100) + `…"`,
-		strings.Repeat("ü", 51):       `"` + strings.Repeat("ü", 50) + `…"`,
-		"a" + strings.Repeat("ü", 50): `"a` + strings.Repeat("ü", 49) + `…"`, // No character is cut in two.
+		"":                             `""`,
+		"KubePodCrashLooping":          `"KubePodCrashLooping"`,
+		"größe 🔥":                      `"größe 🔥"`,
+		`a "quote"`:                    `"a \"quote\""`,
+		"two\nlines\r":                 `"two\nlines\r"`,
+		"\x1b[31mred\x1b[0m":           `"\x1b[31mred\x1b[0m"`,
+		"\x1b]0;title\a":               `"\x1b]0;title\a"`,
+		"\x00\x7f\u0085\u009b31m":      `"\x00\x7f\u0085\u009b31m"`,
+		"\u202egnp.exe":                `"\u202egnp.exe"`, // Letters that would be shown from right to left.
+		"\u200b\u2028":                 `"\u200b\u2028"`,
+		"\xff":                         `"\xff"`,
+		"%s %d":                        `"%s %d"`,
+		strings.Repeat("a", 240):       strconv.Quote(strings.Repeat("a", 240)),
+		strings.Repeat("a", 241):       `"` + strings.Repeat("a", 240) + `…"`,
+		strings.Repeat("ü", 121):       `"` + strings.Repeat("ü", 120) + `…"`,
+		"a" + strings.Repeat("ü", 120): `"a` + strings.Repeat("ü", 119) + `…"`, // No character is cut in two.
 	} {
 		if got := Quote(text); got != want {
 			t.Errorf("%q: got %s, want %s", text, got, want)

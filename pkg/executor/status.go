@@ -139,7 +139,11 @@ func (x *term) tell(before, after *karo.Execution) {
 		return
 	}
 	if before.Status.StartTime == nil && after.Status.StartTime != nil {
-		x.events.Execution(after, corev1.EventTypeNormal, "Started", "Runs for the alert %s, %s", events.Quote(after.Spec.Alert.Name), after.Spec.Alert.Status)
+		if after.Spec.Trigger == karo.TriggerManual {
+			x.events.Execution(after, corev1.EventTypeNormal, "Started", "Runs by hand, on request of %s", events.Quote(after.Spec.TriggeredBy))
+		} else {
+			x.events.Execution(after, corev1.EventTypeNormal, "Started", "Runs for the alert %s, %s", events.Quote(after.Spec.Alert.Name), after.Spec.Alert.Status)
+		}
 	}
 	switch after.Status.Phase {
 	case karo.PhaseSucceeded:
@@ -155,12 +159,16 @@ func (x *term) tell(before, after *karo.Execution) {
 	}
 }
 
-// explain says which actions failed and why, without the words of their containers.
+// explain says which actions failed and why, without the words of their containers: they may hold anything.
 func explain(status *karo.ExecutionStatus) string {
 	parts := []string{failures(status)}
 	for i := range status.Actions {
 		if action := &status.Actions[i]; action.Phase == karo.PhaseFailed && action.Reason != "" {
-			parts = append(parts, action.Name+": "+action.Reason)
+			part := action.Name + ": " + action.Reason
+			if action.JobUID == "" && action.Message != "" {
+				part += " " + events.Quote(action.Message)
+			}
+			parts = append(parts, part)
 		}
 	}
 	return strings.Join(parts, "; ")

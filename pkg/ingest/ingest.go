@@ -168,21 +168,45 @@ func (i *Ingest) handle(ctx context.Context, namespace string, n *notification.N
 	}
 
 	result := &karo.AlertNotificationResult{Alerts: make([]karo.AlertResult, len(n.Alerts))}
+	for index := range n.Alerts {
+		describe(&n.Alerts[index], &result.Alerts[index])
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(storeConcurrency)
-	for index := range n.Alerts {
-		alert, out := &n.Alerts[index], &result.Alerts[index]
-		describe(alert, out)
-		if alert.Err != nil {
-			continue
-		}
-		group.Go(func() error { return each(groupCtx, namespace, n, &alert.AlertOccurrence, out) })
+	for _, same := range byFingerprint(n) {
+		group.Go(func() error {
+			for _, index := range same {
+				if err := each(groupCtx, namespace, n, &n.Alerts[index].AlertOccurrence, &result.Alerts[index]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, unavailable("storing", err)
 	}
 	total(result)
 	return result, nil
+}
+
+// byFingerprint returns the alerts of a notification that can be stored, those of one label set in their order: one that
+// fires and one that is resolved may come together.
+func byFingerprint(n *notification.Notification) [][]int {
+	order := make([][]int, 0, len(n.Alerts))
+	groups := make(map[string]int, len(n.Alerts))
+	for index := range n.Alerts {
+		if n.Alerts[index].Err != nil {
+			continue
+		}
+		group, known := groups[n.Alerts[index].Fingerprint]
+		if !known {
+			group = len(order)
+			groups[n.Alerts[index].Fingerprint], order = group, append(order, nil)
+		}
+		order[group] = append(order[group], index)
+	}
+	return order
 }
 
 // unavailable makes an error one that Alertmanager tries again: it does so for no status below 500.
@@ -338,7 +362,7 @@ func (i *Ingest) plan(ctx context.Context, record *memory.Record, n *notificatio
 	case alert.Status == karo.AlertResolved:
 		e.Spec.After = firingRun(record, alert, reaction, received)
 		if e.Spec.After == "" && slices.Contains(reaction.Spec.When, karo.WhenFiring) {
-			result.Outcome, result.Reason, result.Message = karo.RunSkipped, v1.ReasonFiringNotRun, "the reaction has not run while the alert fired"
+			result.Outcome, result.Reason, result.Message = karo.RunSkipped, v1.ReasonFiringNotRun, "the reaction has no run for the firing alert that began before the alert ended"
 			return nil, result, nil
 		}
 	}
@@ -419,7 +443,7 @@ func (i *Ingest) simulate(ctx context.Context, namespace string, n *notification
 		matched = matched || matches && matching.WithinScope(namespace, alert, reaction)
 		switch {
 		case matches && !matching.WithinScope(namespace, alert, reaction):
-			result.Outcome, result.Reason = karo.RunSkipped, v1.ReasonWrongScope
+			result.Reason = v1.ReasonWrongScope
 			result.Message = "the label \"namespace\" of the alert is not the namespace of the reaction, whose alertScope is Namespace"
 			out.WrongScope++
 		case matches:

@@ -339,6 +339,25 @@ func TestAfter(t *testing.T) {
 	}
 }
 
+// Alerts of one label set that come together are dealt with in their order: here one fires and is resolved at once.
+func TestFiringAndResolvedTogether(t *testing.T) {
+	for range 20 {
+		w := newWorld(t, reaction("shop", "r", when(karo.WhenFiring, karo.WhenResolved)))
+		var alerts []notification.Alert
+		for n := range 50 {
+			for _, alert := range []karo.AlertOccurrence{firing(at(0)), resolved(at(0), at(time.Hour))} {
+				alert.Fingerprint = strconv.Itoa(n)
+				alert.Labels = map[string]string{"alertname": "A", "n": alert.Fingerprint}
+				alerts = append(alerts, notification.Alert{AlertOccurrence: alert})
+			}
+		}
+		result, err := w.Trigger(t.Context(), "shop", &notification.Notification{Alerts: alerts})
+		if err != nil || result.Created != 100 {
+			t.Fatalf("%d created, %d skipped, error %v", result.Created, result.Skipped, err)
+		}
+	}
+}
+
 // What is skipped for want of a run is no run: nothing is stored that could stand in the way of one.
 func TestFiringNotRunStoresNothing(t *testing.T) {
 	w := newWorld(t, reaction("shop", "r", when(karo.WhenFiring, karo.WhenResolved)))
@@ -349,7 +368,7 @@ func TestFiringNotRunStoresNothing(t *testing.T) {
 	if diff := cmp.Diff(map[string][]string{"shop/r": {"FiringNotRun"}}, w.skipped); diff != "" {
 		t.Errorf("noted (-want +got):\n%s", diff)
 	}
-	w.expect("events", w.events, `shop/r FiringNotRun Did not run for the alert "A": the reaction has not run while the alert fired`)
+	w.expect("events", w.events, `shop/r FiringNotRun Did not run for the alert "A": the reaction has no run for the firing alert that began before the alert ended`)
 }
 
 func TestSuspended(t *testing.T) {
@@ -489,7 +508,7 @@ func TestSimulate(t *testing.T) {
 		got[r.Namespace+"/"+r.Name] = fmt.Sprintf("%s %s %d Jobs %d matchers", r.Outcome, r.Reason, len(r.Jobs), len(r.Matchers))
 	}
 	want := map[string]string{
-		"shop/runs": "Created  1 Jobs 1 matchers", "bank/foreign": "Skipped WrongScope 0 Jobs 1 matchers", "shop/other": "Unmatched  0 Jobs 1 matchers",
+		"shop/runs": "Created  1 Jobs 1 matchers", "bank/foreign": "Unmatched WrongScope 0 Jobs 1 matchers", "shop/other": "Unmatched  0 Jobs 1 matchers",
 		"shop/suspended": "Skipped Suspended 0 Jobs 1 matchers",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"karo.io/karo/pkg/apis/karo"
 )
@@ -105,13 +106,35 @@ func unguarded(command, args []string, path string, reference func(word string) 
 		if !ok || isScript(words, i) || !isAlertText(name) {
 			continue
 		}
-		field := fmt.Sprintf("%scommand[%d]", path, i)
-		if i >= len(command) {
-			field = fmt.Sprintf("%sargs[%d]", path, i-len(command))
-		}
-		found = append(found, Unguarded{Field: field, Variable: name})
+		found = append(found, Unguarded{Field: path + argumentPath(command, i), Variable: name})
 	}
 	return found
+}
+
+// karoVariable matches the names of the variables that every container has.
+var karoVariable = regexp.MustCompile(`^(` + strings.Join([]string{variableAlert + `(_\d+)?`, variableAlertName, variableStatus, variableReaction, variableExecution}, "|") + `)$`)
+
+// UnknownReferences returns the paths, below that of the action, of the arguments that look as if they were to be given the
+// value of a variable that the action does not have. The program gets them as they are.
+func UnknownReferences(action *karo.Action) []string {
+	var found []string
+	words := slices.Concat(action.Command, action.Args)
+	for i, word := range words {
+		name, ok := reference(word)
+		known := karoVariable.MatchString(name) || slices.ContainsFunc(action.Env, func(v karo.EnvVar) bool { return v.Name == name })
+		if ok && !known && !isScript(words, i) && len(validation.IsCIdentifier(name)) == 0 {
+			found = append(found, argumentPath(action.Command, i))
+		}
+	}
+	return found
+}
+
+// argumentPath returns the path of a word of a command and its arguments.
+func argumentPath(command []string, i int) string {
+	if i >= len(command) {
+		return fmt.Sprintf("args[%d]", i-len(command))
+	}
+	return fmt.Sprintf("command[%d]", i)
 }
 
 // isAlertText reports whether a variable holds a text that whoever writes the alert chooses.

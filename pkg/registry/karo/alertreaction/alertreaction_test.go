@@ -201,13 +201,14 @@ func TestSettlementIsNotTheirs(t *testing.T) {
 	given.Name = "r"
 	created := registrytest.Create(t, storage.Store, given)
 	counted := registrytest.Update(t, storage.OwnStatus, created, func(r *karo.AlertReaction) {
-		r.Status.Settlement = &karo.Settlement{Count: 3, Executions: []types.UID{"a"}}
+		r.Status.Settlement, r.Status.TriggerCount = &karo.Settlement{Count: 3, Executions: []types.UID{"a"}}, 3
 	})
+	at := metav1.Unix(1, 0)
 	for _, forged := range []*karo.Settlement{nil, {Count: 9}, {Count: 3, Executions: []types.UID{"a", "b"}}} {
 		updated := registrytest.Update(t, storage.Status, counted, func(r *karo.AlertReaction) {
-			r.Status.Settlement, r.Status.TriggerCount = forged, 7
+			r.Status.Settlement, r.Status.TriggerCount, r.Status.LastMatched = forged, 7, &at
 		})
-		if diff := cmp.Diff(counted.Status.Settlement, updated.Status.Settlement); diff != "" || updated.Status.TriggerCount != 7 {
+		if diff := cmp.Diff(counted.Status.Settlement, updated.Status.Settlement); diff != "" || updated.Status.TriggerCount != 3 || !updated.Status.LastMatched.Equal(&at) {
 			t.Errorf("(-stored +got):\n%s", diff)
 		}
 		counted = updated
@@ -262,7 +263,7 @@ func TestResetFields(t *testing.T) {
 		want     *fieldpath.Set
 	}{
 		"spec":            {storage.Store, fieldpath.NewSet(fieldpath.MakePathOrDie("status"))},
-		"status":          {storage.Status, fieldpath.NewSet(append(registrytest.StatusResets(), fieldpath.MakePathOrDie("status", "settlement"))...)},
+		"status":          {storage.Status, fieldpath.NewSet(append(registrytest.StatusResets(), fieldpath.MakePathOrDie("status", "settlement"), fieldpath.MakePathOrDie("status", "triggerCount"))...)},
 		"status, by Karo": {storage.OwnStatus, fieldpath.NewSet(registrytest.StatusResets()...)},
 	} {
 		got := tc.strategy.GetResetFields()

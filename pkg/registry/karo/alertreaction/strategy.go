@@ -7,6 +7,7 @@ package alertreaction
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -97,7 +98,7 @@ func (strategy) WarningsOnCreate(ctx context.Context, obj runtime.Object) []stri
 	if isV1alpha1(ctx) {
 		return append(argumentWarnings(spec), matcherWarnings(spec)...)
 	}
-	return append(argumentWarnings(spec), valueWarnings(spec)...)
+	return slices.Concat(argumentWarnings(spec), valueWarnings(spec), matcherNameWarnings(spec))
 }
 
 func (s strategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) []string {
@@ -142,7 +143,7 @@ func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object)
 }
 
 // clientStatusStrategy is for what others write. By the settlement Karo tells which Executions have been counted, and need
-// not be kept any more; whoever may write a status must not have them let go.
+// not be kept any more; whoever may write a status must not have them let go. Nor is the count theirs to say.
 type clientStatusStrategy struct {
 	statusStrategy
 }
@@ -150,12 +151,14 @@ type clientStatusStrategy struct {
 func (clientStatusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	set := notStatus()
 	set.Insert(fieldpath.MakePathOrDie("status", "settlement"))
+	set.Insert(fieldpath.MakePathOrDie("status", "triggerCount"))
 	return inAllVersions(set)
 }
 
 func (s clientStatusStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	s.statusStrategy.PrepareForUpdate(ctx, obj, old)
-	obj.(*karo.AlertReaction).Status.Settlement = old.(*karo.AlertReaction).Status.Settlement.DeepCopy()
+	status, stored := &obj.(*karo.AlertReaction).Status, &old.(*karo.AlertReaction).Status
+	status.Settlement, status.TriggerCount = stored.Settlement.DeepCopy(), stored.TriggerCount
 }
 
 // toSelectableFields returns the fields that a field selector may name; karo.SelectableFields lists them.

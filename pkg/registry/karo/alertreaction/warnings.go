@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -15,7 +16,8 @@ import (
 	"karo.io/karo/pkg/jobs"
 )
 
-// argumentWarnings tells of arguments with which whoever writes an alert can give an option to a program.
+// argumentWarnings tells of arguments with which whoever writes an alert can give an option to a program, and of those that
+// are not given the value that they seem to be meant to.
 func argumentWarnings(spec *karo.AlertReactionSpec) []string {
 	var warnings []string
 	actions := jobs.Actions(spec)
@@ -28,12 +30,15 @@ func argumentWarnings(spec *karo.AlertReactionSpec) []string {
 			warnings = append(warnings, fmt.Sprintf("%s.%s: $%s is text of the alert, which the program takes for an option when it begins with a dash; put \"--\" before it",
 				path, argument.Field, argument.Variable))
 		}
+		for _, argument := range jobs.UnknownReferences(&actions[i]) {
+			warnings = append(warnings, fmt.Sprintf("%s.%s: names no variable of the action, so that the program gets it as it is written", path, argument))
+		}
 	}
 	return warnings
 }
 
 // nearMiss matches literal values that look as if a part of the alert was meant.
-var nearMiss = regexp.MustCompile(`(?i)^(labels?|annotations?)(\.|$)|^(startsAt|endsAt|generatorURL|fingerprint|\.)$|^(\{\{|\$labels|\$annotations)`)
+var nearMiss = regexp.MustCompile(`(?i)^(labels?|annotations?)(\.|$)|^(status|startsAt|endsAt|generatorURL|fingerprint|\.)$|^(\{\{|\$labels|\$annotations)`)
 
 // valueWarnings tells of values in v1 that look like a part of the alert and are literal.
 func valueWarnings(spec *karo.AlertReactionSpec) []string {
@@ -54,6 +59,21 @@ func valueWarnings(spec *karo.AlertReactionSpec) []string {
 // alertFields are the fields of an alert that a matcher of the operator before this server could name beside labels.
 var alertFields = []string{"status", "startsAt", "endsAt", "generatorURL", "fingerprint"}
 
+// matcherNameWarnings tells of matchers in v1 whose name is perhaps not meant as that of a label.
+func matcherNameWarnings(spec *karo.AlertReactionSpec) []string {
+	var warnings []string
+	for i, m := range spec.Matchers {
+		path := field.NewPath("spec", "matchers").Index(i).Child("name")
+		if label, ok := strings.CutPrefix(m.Name, "labels."); ok {
+			warnings = append(warnings, fmt.Sprintf("%s: %q is the name of a label; write %q for the label %q", path, m.Name, label, label))
+		}
+		if slices.Contains(alertFields, m.Name) {
+			warnings = append(warnings, fmt.Sprintf("%s: %q is the name of a label, not the field of the alert; for the status there is spec.when", path, m.Name))
+		}
+	}
+	return warnings
+}
+
 // matcherWarnings tells of matchers in v1alpha1 that meant something else to the operator before this server.
 func matcherWarnings(spec *karo.AlertReactionSpec) []string {
 	var warnings []string
@@ -65,10 +85,8 @@ func matcherWarnings(spec *karo.AlertReactionSpec) []string {
 		if label, ok := strings.CutPrefix(m.Name, "labels."); ok {
 			warn("%q is the name of a label here; the label %q was meant before", m.Name, label)
 		}
-		for _, name := range alertFields {
-			if m.Name == name {
-				warn("%q is the name of a label here; the field of the alert was meant before", m.Name)
-			}
+		if slices.Contains(alertFields, m.Name) {
+			warn("%q is the name of a label here; the field of the alert was meant before", m.Name)
 		}
 		isRegexp := m.Operator == karo.MatchRegexp || m.Operator == karo.MatchNotRegexp
 		if isRegexp && !isAnchored(m.Value) {

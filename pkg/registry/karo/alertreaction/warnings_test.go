@@ -23,15 +23,19 @@ func TestArgumentWarnings(t *testing.T) {
 		{Command: []string{"kubectl", "delete", "pod", "$POD"}, Env: env},
 		{Args: []string{"--", "$POD"}, Env: env},
 		{Command: []string{"rm"}, Args: []string{"-f", "${POD}"}, Env: env},
+		{Command: []string{"echo", "$PODS"}, Args: []string{"$KARO_STATUS", "$KARO_ALERT_0", "$5", "${NOPE}", "cost: $NOPE"}, Env: env},
+		{Command: []string{"sh", "-c"}, Args: []string{"$HOOK"}},
 	}}
+	const unknown = `: names no variable of the action, so that the program gets it as it is written`
 	const why = `: $POD is text of the alert, which the program takes for an option when it begins with a dash; put "--" before it`
-	expectWarnings(t, "arguments", argumentWarnings(spec), "spec.actions[0].command[3]"+why, "spec.actions[2].args[1]"+why)
+	expectWarnings(t, "arguments", argumentWarnings(spec), "spec.actions[0].command[3]"+why, "spec.actions[2].args[1]"+why,
+		"spec.actions[3].command[1]"+unknown, "spec.actions[3].args[3]"+unknown)
 }
 
 func TestValueWarnings(t *testing.T) {
 	for value, want := range map[string]bool{
 		"label.pod": true, "annotation.summary": true, "labels": true, "labels.": true, "annotations": true, "annotations.": true,
-		"startsAt": true, "endsAt": true, "generatorURL": true, "fingerprint": true, ".": true,
+		"Status": true, "STATUS": true, "startsAt": true, "endsAt": true, "generatorURL": true, "fingerprint": true, ".": true,
 		"{{ .Labels.pod }}": true, "$labels.pod": true, "$annotations.summary": true,
 		// What looks like an expression is literal because somebody escaped it.
 		"labels.pod": false, "status": false, "annotations.x": false,
@@ -44,6 +48,14 @@ func TestValueWarnings(t *testing.T) {
 		}
 		expectWarnings(t, value, valueWarnings(spec), wanted...)
 	}
+}
+
+// In variables one writes labels.pod, and in matchers pod.
+func TestMatcherNameWarnings(t *testing.T) {
+	spec := &karo.AlertReactionSpec{Matchers: []karo.Matcher{{Name: "pod"}, {Name: "labels.env"}, {Name: "annotations.x"}, {Name: "status"}, {Name: "labels"}}}
+	expectWarnings(t, "names", matcherNameWarnings(spec),
+		`spec.matchers[1].name: "labels.env" is the name of a label; write "env" for the label "env"`,
+		`spec.matchers[3].name: "status" is the name of a label, not the field of the alert; for the status there is spec.when`)
 }
 
 func TestMatcherWarnings(t *testing.T) {
@@ -89,7 +101,8 @@ func TestWarningsByVersion(t *testing.T) {
 		Actions:  []karo.Action{{Args: []string{"$P"}, Env: []karo.EnvVar{{Name: "P", Expression: "labels.pod"}, {Name: "L", Literal: "label.pod"}}}},
 	}}
 	arguments, values, matchers := argumentWarnings(&r.Spec), valueWarnings(&r.Spec), matcherWarnings(&r.Spec)
-	for version, want := range map[string][]string{"v1": slices.Concat(arguments, values), "v1alpha1": slices.Concat(arguments, matchers)} {
+	names := matcherNameWarnings(&r.Spec)
+	for version, want := range map[string][]string{"v1": slices.Concat(arguments, values, names), "v1alpha1": slices.Concat(arguments, matchers)} {
 		ctx, _ := request(t, version, "create")
 		expectWarnings(t, version+" create", strategy{}.WarningsOnCreate(ctx, r), want...)
 		expectWarnings(t, version+" update", strategy{}.WarningsOnUpdate(ctx, r, &karo.AlertReaction{}), want...)
