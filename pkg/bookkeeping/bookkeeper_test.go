@@ -630,7 +630,7 @@ func TestWhatDidNotRunIsNotCounted(t *testing.T) {
 	b := newBookkeeper(t, store)
 	var executions []*karo.Execution
 	for name, change := range map[string]func(*karo.Execution){
-		"ran": func(e *karo.Execution) {},
+		"ran": func(*karo.Execution) {},
 		"waits": func(e *karo.Execution) {
 			e.Spec.After, e.Status = "ran", karo.ExecutionStatus{Phase: karo.PhasePending}
 		},

@@ -26,11 +26,11 @@ func resolved(alert v1.NotificationAlert, endsAt time.Time) v1.NotificationAlert
 	return alert
 }
 
-func both(name, alertName, image string) *v1.AlertReaction {
+func both(name, image string) *v1.AlertReaction {
 	return &v1.AlertReaction{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1.AlertReactionSpec{
-			AlertName: alertName, When: []v1.When{v1.WhenFiring, v1.WhenResolved}, Actions: []v1.Action{{Name: "act", Image: image}},
+			AlertName: "A", When: []v1.When{v1.WhenFiring, v1.WhenResolved}, Actions: []v1.Action{{Name: "act", Image: image}},
 		},
 	}
 }
@@ -39,7 +39,7 @@ func both(name, alertName, image string) *v1.AlertReaction {
 // and runs once it has ended, however that was.
 func TestResolvedRunsAfterFiring(t *testing.T) {
 	namespace := newNamespace(t)
-	createReaction(t, namespace, both("r", "A", "localcluster/hang"))
+	createReaction(t, namespace, both("r", "localcluster/hang"))
 	s := newSender(t, namespace)
 	start := time.Now().Add(-time.Minute)
 	first := s.trigger(t, namespace, firing("A", start)).Alerts[0].Reactions[0].Execution
@@ -77,8 +77,8 @@ func TestResolvedRunsAfterFiring(t *testing.T) {
 // With both listed, what did not run while the alert fired does not run once it is resolved. Alone, Resolved runs.
 func TestResolvedWithoutFiring(t *testing.T) {
 	namespace := newNamespace(t)
-	createReaction(t, namespace, both("both", "A", "busybox"))
-	only := both("only", "A", "busybox")
+	createReaction(t, namespace, both("both", "busybox"))
+	only := both("only", "busybox")
 	only.Spec.When = []v1.When{v1.WhenResolved}
 	createReaction(t, namespace, only)
 	s := newSender(t, namespace)
@@ -125,7 +125,7 @@ func TestResolvedWithoutFiring(t *testing.T) {
 // What did not run while the alert fired is not undone, and does not count.
 func TestResolvedInVain(t *testing.T) {
 	namespace := newNamespace(t)
-	reaction := both("r", "A", "busybox")
+	reaction := both("r", "busybox")
 	reaction.Spec.ServiceAccountName = "missing"
 	createReaction(t, namespace, reaction)
 	s := newSender(t, namespace)
