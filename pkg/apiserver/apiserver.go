@@ -115,7 +115,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	ready := func() error { return c.ready(synced) }
 	chain := c.generic.BuildHandlerChainFunc
 	c.generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
-		return guardNotifications(chain(handler, config), ready)
+		return guardNotifications(chain(explainPatches(handler), config), ready)
 	}
 	if s.generic, err = c.generic.New("karo-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
 		return nil, fmt.Errorf("generic server: %w", err)

@@ -77,7 +77,10 @@ func unreadable(value any, t reflect.Type, path *field.Path) field.ErrorList {
 	case reflect.Map:
 		object, _ := value.(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(object)) {
-			errs = append(errs, unreadable(object[key], t.Elem(), path.Key(key))...)
+			// A strategic merge patch says what to do with a map by a key of its own.
+			if !strings.HasPrefix(key, "$") {
+				errs = append(errs, unreadable(object[key], t.Elem(), path.Key(key))...)
+			}
 		}
 	}
 	return errs

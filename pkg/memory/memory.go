@@ -259,7 +259,7 @@ func (m *Memory) Known(key types.NamespacedName) bool {
 // Firing returns how many of the alerts that are known to fire in the namespace of a reaction it would answer. Annotations
 // are not known of them. Those of other namespaces that were sent for the whole cluster count only for a reaction that
 // answers all: what others' alerts are is not for its author to learn. That one was sent to the namespace itself is told
-// by a reaction there that answered it and answers no others, which answersOwn reports.
+// by a reaction there that answered it and answers no others, which answersOwn reports, or that had the same name.
 func (m *Memory) Firing(reaction *karo.AlertReaction, rules *matching.Rules, answersOwn func(namespace, name string) bool) int {
 	count := 0
 	objs, err := m.alerts.GetIndexer().ByIndex(cache.NamespaceIndex, reaction.Namespace)
@@ -268,8 +268,11 @@ func (m *Memory) Firing(reaction *karo.AlertReaction, rules *matching.Rules, ans
 	}
 	for _, obj := range objs {
 		alert := obj.(*karo.Alert)
-		theirs := alert.Spec.Labels["namespace"] != reaction.Namespace && reaction.Spec.AlertScope != karo.ScopeCluster &&
-			!slices.ContainsFunc(alert.Status.Reactions, func(r karo.ReactionMemory) bool { return answersOwn(alert.Namespace, r.Name) })
+		of, named := alert.Spec.Labels["namespace"]
+		theirs := named && of != reaction.Namespace && reaction.Spec.AlertScope != karo.ScopeCluster &&
+			!slices.ContainsFunc(alert.Status.Reactions, func(r karo.ReactionMemory) bool {
+				return r.Name == reaction.Name || answersOwn(alert.Namespace, r.Name)
+			})
 		if alert.Status.Status == karo.AlertFiring && rules != nil && !theirs &&
 			rules.Match(&karo.AlertOccurrence{Labels: alert.Spec.Labels}) {
 			count++

@@ -87,7 +87,7 @@ func TestRecreatedWhileFiring(t *testing.T) {
 	namespace := newNamespace(t)
 	newReaction(t, namespace, "r", "A", "busybox")
 	s := newSender(t, namespace)
-	alert := firing("A", time.Now())
+	alert := firing("A", time.Now(), "namespace", "another")
 	s.trigger(t, namespace, alert)
 	waitFinished(t, namespace, 1, v1.PhaseSucceeded)
 	waitAlert(t, namespace)
