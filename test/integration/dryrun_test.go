@@ -55,18 +55,21 @@ func TestWhatIsNoJobIsRefused(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			there := func(spec string) string {
-				return strings.Replace(reactionWith(spec), "name: r}", "name: there}", 1)
+			// It is refused when it is created, and when it is changed.
+			named := func(name, spec string) string {
+				return strings.Replace(reactionWith(spec), "name: r}", "name: "+name+"}", 1)
 			}
-			kubectl(t, there("  actions: [{name: a, image: busybox}]"), "apply", "-n", namespace, "-f", "-")
+			clientSide, serverSide := []string{"apply"}, []string{"apply", "--server-side"}
+			kubectl(t, named("client-side", "  actions: [{name: a, image: busybox}]"), append(clientSide, "-n", namespace, "-f", "-")...)
+			kubectl(t, named("server-side", "  actions: [{name: a, image: busybox}]"), append(serverSide, "-n", namespace, "-f", "-")...)
 			for _, write := range []struct {
 				manifest string
 				args     []string
 			}{
 				{reactionWith(tc.spec), []string{"create"}},
-				{reactionWith(tc.spec), []string{"apply", "--server-side"}},
-				{there(tc.spec), []string{"apply"}},
-				{there(tc.spec), []string{"apply", "--server-side", "--force-conflicts"}},
+				{reactionWith(tc.spec), serverSide},
+				{named("client-side", tc.spec), clientSide},
+				{named("server-side", tc.spec), serverSide},
 			} {
 				out, err := cluster.Kubectl(t.Context(), write.manifest, append(write.args, "-n", namespace, "-f", "-")...)
 				if err == nil || !strings.Contains(out, tc.says) {
