@@ -86,6 +86,7 @@ type Executor struct {
 type term struct {
 	*Executor
 	waiting  sync.Map // of the UID of an Execution to a *sync.Map of the name of an action to its *waiting
+	givenUp  sync.Map // of the UIDs of Executions that are being deleted before anything of them ran
 	jobs     batchlisters.JobLister
 	pods     cache.Indexer
 	accounts accounts
@@ -211,7 +212,7 @@ func (x *term) executionChanged(obj any) {
 		return
 	}
 	x.queue.Add(types.NamespacedName{Namespace: e.Namespace, Name: e.Name})
-	if isFinished(e.Status.Phase) || isGivenUp(e) {
+	if isFinished(e.Status.Phase) {
 		x.ended(e)
 	}
 }
@@ -221,6 +222,7 @@ func (x *term) executionGone(obj any) {
 		obj = tombstone.Obj
 	}
 	if e, ok := obj.(*karo.Execution); ok {
+		x.givenUp.Delete(e.UID)
 		x.ended(e)
 	}
 }

@@ -516,6 +516,10 @@ func TestAfter(t *testing.T) {
 	f.stored["before"].Status.Phase = failed
 	f.executionChanged(f.stored["before"])
 	queued("it has ended", "before", "e")
+	f.expect("whatever the end", pending, pending)
+	if f.job("a") != nil {
+		t.Error("it begins before it is stored that it does")
+	}
 	f.expect("whatever the end", running, running)
 	if got := f.stored["e"].Status.Reason; got != "" {
 		t.Errorf("got the reason %q of what runs", got)
@@ -523,6 +527,7 @@ func TestAfter(t *testing.T) {
 
 	f = newRun(t, karo.OrderParallel, "a")
 	f.stored["e"].Spec.After = "gone"
+	f.expect("nothing to wait for", pending, pending)
 	f.expect("nothing to wait for", running, running)
 
 	// One that is being deleted runs until it is gone.
@@ -555,9 +560,8 @@ func TestResolvedInVain(t *testing.T) {
 	isDeleted := func(f *fakeRun) {
 		f.stored["before"].DeletionTimestamp = at(1)
 		f.see()
-		f.executionChanged(f.stored["before"])
-		if f.queue.Len() != 2 {
-			f.t.Errorf("%d are looked at, want the one and who waits for it", f.queue.Len())
+		if err := f.sync(f.t.Context(), types.NamespacedName{Namespace: "ns", Name: "before"}); err != nil || f.queue.Len() != 1 {
+			f.t.Errorf("%d are looked at, want who waits for it; error %v", f.queue.Len(), err)
 		}
 	}
 	isThere := func(f *fakeRun) {
@@ -593,6 +597,7 @@ func TestResolvedInVain(t *testing.T) {
 				tc.happens(f)
 			}
 			if tc.runs {
+				f.expect("it is decided", pending, pending)
 				f.expect("it runs", running, running)
 				return
 			}
@@ -606,6 +611,32 @@ func TestResolvedInVain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One that is being deleted may have begun what no status names: it runs until it is gone.
+func TestResolvedWaitsForWhatIsBeingDeleted(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.revision.Spec.When = []karo.When{karo.WhenFiring, karo.WhenResolved}
+	f.stored["e"].Spec.After = "before"
+	f.stored["before"] = run("before", func(e *karo.Execution) { e.DeletionTimestamp = at(1) })
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns", Name: "j", Labels: map[string]string{karo.LabelExecution: "before"},
+		OwnerReferences: []metav1.OwnerReference{{UID: f.stored["before"].UID, Controller: new(true)}},
+	}}
+	if _, err := f.client.BatchV1().Jobs("ns").Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.expect("it is being deleted", pending)
+	if err := f.sync(t.Context(), types.NamespacedName{Namespace: "ns", Name: "before"}); err != nil || f.queue.Len() > 0 {
+		t.Errorf("%d are looked at, error %v", f.queue.Len(), err)
+	}
+	f.expect("its Job is there", pending)
+	if err := f.executions.GetIndexer().Delete(f.stored["before"]); err != nil {
+		t.Fatal(err)
+	}
+	delete(f.stored, "before")
+	f.expect("it is gone", pending, pending)
+	f.expect("it runs", running, running)
 }
 
 // What is being deleted can still be stopped, and is not begun.

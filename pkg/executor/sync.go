@@ -75,7 +75,7 @@ func (x *term) sync(ctx context.Context, key types.NamespacedName) error {
 // step brings an Execution that has not ended a step further.
 func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 	if isOver(stored) {
-		return nil
+		return x.noteGivenUp(ctx, stored)
 	}
 	if stored.Status.Cancellation == nil && x.mustWait(stored) {
 		return x.noteWait(ctx, stored)
@@ -131,13 +131,35 @@ func (x *term) mustWait(e *karo.Execution) bool {
 		return false
 	}
 	before := x.predecessor(e)
-	return before != nil && !isFinished(before.Status.Phase) && !isGivenUp(before)
+	if before == nil || isFinished(before.Status.Phase) {
+		return false
+	}
+	_, given := x.givenUp.Load(before.UID)
+	return !given // One that is being deleted, and has begun something, runs until it is gone.
 }
 
-// isGivenUp reports whether an Execution is being deleted before anything of it ran: it begins nothing any more. What one
-// has begun runs until it is gone.
-func isGivenUp(e *karo.Execution) bool {
-	return e.DeletionTimestamp != nil && !hasRun(e)
+// noteGivenUp notes that an Execution is being deleted before anything of it ran, and has those that wait for it look
+// again. No one works on it at the same time, so that whatever was begun can be seen.
+func (x *term) noteGivenUp(ctx context.Context, e *karo.Execution) error {
+	if e.DeletionTimestamp == nil || isFinished(e.Status.Phase) || hasRun(e) {
+		return nil
+	}
+	made, err := x.hasJobs(ctx, e)
+	if err != nil || made {
+		return err
+	}
+	x.givenUp.Store(e.UID, true)
+	x.ended(e)
+	return nil
+}
+
+// hasJobs reports whether there are Jobs of an Execution, also such that no status names.
+func (x *term) hasJobs(ctx context.Context, e *karo.Execution) (bool, error) {
+	made, err := x.client.BatchV1().Jobs(e.Namespace).List(ctx, metav1.ListOptions{LabelSelector: karo.LabelExecution + "=" + names.LabelValue(e.Name)})
+	if err != nil {
+		return false, fmt.Errorf("listing the jobs of execution %s: %w", e.Name, err)
+	}
+	return slices.ContainsFunc(made.Items, func(job batchv1.Job) bool { return metav1.IsControlledBy(&job, e) }), nil
 }
 
 // hasRun reports whether a Job of an Execution was created.
@@ -165,12 +187,8 @@ func (x *term) isInVain(ctx context.Context, e *karo.Execution, spec *karo.Alert
 	if before == nil || hasRun(before) {
 		return false, nil
 	}
-	// A Job may be there that no status names.
-	made, err := x.client.BatchV1().Jobs(e.Namespace).List(ctx, metav1.ListOptions{LabelSelector: karo.LabelExecution + "=" + names.LabelValue(before.Name)})
-	if err != nil {
-		return false, fmt.Errorf("listing the jobs of execution %s: %w", before.Name, err)
-	}
-	return !slices.ContainsFunc(made.Items, func(job batchv1.Job) bool { return metav1.IsControlledBy(&job, before) }), nil
+	made, err := x.hasJobs(ctx, before)
+	return err == nil && !made, err
 }
 
 // noteWait says in the status what an Execution waits for. When that has come, the informer tells.
@@ -238,9 +256,13 @@ func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool,
 		return false, nil
 	}
 	// All actions are there before the first Job is, so that nothing is taken for the end while one is missing.
+	undecided := e.IsUndecided()
 	actions := jobs.Actions(&revision.Spec)
 	for i := range actions {
 		actionStatus(&e.Status, actions[i].Name)
+	}
+	if undecided {
+		return false, nil // What is stored now brings us back.
 	}
 	var errs []error
 	for i := range actions {

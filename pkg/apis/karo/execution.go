@@ -4,9 +4,9 @@
 package karo
 
 // IsUndecided reports whether it has still to be seen whether a run takes place: it is for a resolved alert, and waits for
-// the run for the firing one.
+// the run for the firing one. That it takes place is stored, as actions, before anything of it does.
 func (e *Execution) IsUndecided() bool {
-	return e.Spec.After != "" && e.Status.StartTime == nil && e.Status.CompletionTime == nil
+	return e.Spec.After != "" && len(e.Status.Actions) == 0 && e.Status.CompletionTime == nil
 }
 
 // IsInVain reports whether a run did not take place since nothing had run while the alert fired. It is cancelled, and
