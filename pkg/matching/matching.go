@@ -74,6 +74,13 @@ func Compile(spec *karo.AlertReactionSpec, path *field.Path) (*Rules, field.Erro
 	return rules, nil
 }
 
+// MatchesEmpty reports whether a matcher holds for the empty string, and so for an alert that lacks what it is about. One
+// that does not compile does not.
+func MatchesEmpty(m karo.Matcher) bool {
+	compiled, err := compileMatcher(m, nil)
+	return err == nil && compiled.matcher.Matches("")
+}
+
 func compileMatcher(m karo.Matcher, path *field.Path) (*rule, *field.Error) {
 	name, annotation := strings.CutPrefix(m.Name, annotationPrefix)
 	if name == "" {

@@ -14,6 +14,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/jobs"
+	"karo.io/karo/pkg/matching"
 )
 
 // argumentWarnings tells of arguments with which whoever writes an alert can give an option to a program, and of those that
@@ -92,7 +93,7 @@ func matcherWarnings(spec *karo.AlertReactionSpec) []string {
 		if isRegexp && !isAnchored(m.Value) {
 			warn("the regular expression has to match the whole value here; write %q to match a part of it, as before", ".*("+m.Value+").*")
 		}
-		if matchesEmpty(&m) {
+		if matching.MatchesEmpty(m) {
 			warn("an alert without %q has the empty value here, which matches; such an alert did not match before", m.Name)
 		}
 	}
@@ -129,20 +130,4 @@ func isFixed(re *syntax.Regexp, anchor syntax.Op, end func([]*syntax.Regexp) *sy
 		return true
 	}
 	return false
-}
-
-// matchesEmpty reports whether a matcher holds for the empty string. One that does not compile is refused elsewhere.
-func matchesEmpty(m *karo.Matcher) bool {
-	matched := m.Value == ""
-	if m.Operator == karo.MatchRegexp || m.Operator == karo.MatchNotRegexp {
-		expression, err := regexp.Compile("^(?:" + m.Value + ")$")
-		if err != nil {
-			return false
-		}
-		matched = expression.MatchString("")
-	}
-	if m.Operator == karo.MatchNotEqual || m.Operator == karo.MatchNotRegexp {
-		return !matched
-	}
-	return matched
 }
