@@ -65,10 +65,8 @@ type REST struct {
 // NewREST returns the REST of a store. Of whatever is written by it, wrote is told the resource version.
 func NewREST(store *registry.Store, firing CountFiring, wrote func(resourceVersion string)) *REST {
 	served := *store
-	told := func(obj runtime.Object) { wrote(obj.(*karo.AlertReaction).ResourceVersion) }
-	served.AfterCreate = func(obj runtime.Object, _ *metav1.CreateOptions) { told(obj) }
-	served.AfterUpdate = func(obj runtime.Object, _ *metav1.UpdateOptions) { told(obj) }
-	served.AfterDelete = func(obj runtime.Object, _ *metav1.DeleteOptions) { told(obj) }
+	// The answer to a deletion does not say at which resource version it was.
+	served.AfterDelete = func(obj runtime.Object, _ *metav1.DeleteOptions) { wrote(obj.(*karo.AlertReaction).ResourceVersion) }
 	return &REST{Store: &served, firing: firing, wrote: wrote}
 }
 
@@ -84,19 +82,30 @@ var _ interface {
 // Create implements rest.Creater.
 func (r *REST) Create(ctx context.Context, obj runtime.Object, createValidation rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	created, err := r.Store.Create(ctx, obj, createValidation, options)
-	if err == nil && !dryrun.IsDryRun(options.DryRun) {
-		r.warn(ctx, created)
+	if err != nil {
+		return nil, err
 	}
-	return created, err
+	r.written(ctx, created, true, options.DryRun)
+	return created, nil
 }
 
 // Update implements rest.Updater, by which server-side apply creates.
 func (r *REST) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc, updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	updated, created, err := r.Store.Update(ctx, name, objInfo, createValidation, updateValidation, forceAllowCreate, options)
-	if err == nil && created && !dryrun.IsDryRun(options.DryRun) {
-		r.warn(ctx, updated)
+	if err != nil {
+		return nil, false, err
 	}
-	return updated, created, err
+	r.written(ctx, updated, created, options.DryRun)
+	return updated, created, nil
+}
+
+// written tells of what was created or changed.
+func (r *REST) written(ctx context.Context, obj runtime.Object, created bool, dryRun []string) {
+	reaction := obj.(*karo.AlertReaction)
+	r.wrote(reaction.ResourceVersion)
+	if created && !dryrun.IsDryRun(dryRun) {
+		r.warn(ctx, reaction)
+	}
 }
 
 // Delete implements rest.GracefulDeleter. One that has finalizers is only marked, which is a write too.
@@ -110,8 +119,7 @@ func (r *REST) Delete(ctx context.Context, name string, deleteValidation rest.Va
 
 // warn tells who creates a reaction while its alerts fire, perhaps again, that it will run for them. A dry run is not told:
 // it would be a way to try out what the alerts are.
-func (r *REST) warn(ctx context.Context, created runtime.Object) {
-	reaction := created.(*karo.AlertReaction)
+func (r *REST) warn(ctx context.Context, reaction *karo.AlertReaction) {
 	if ptr.Deref(reaction.Spec.Suspend, false) || !slices.Contains(reaction.Spec.When, karo.WhenFiring) {
 		return
 	}
