@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
@@ -56,22 +57,17 @@ func (r *Recorder) Shutdown() { r.broadcaster.Shutdown() }
 
 // Reaction records an Event about a reaction. The type is Normal or Warning.
 func (r *Recorder) Reaction(reaction *karo.AlertReaction, eventType, reason, format string, args ...any) {
-	r.recorder.Eventf(&corev1.ObjectReference{
-		APIVersion: v1.SchemeGroupVersion.String(), Kind: "AlertReaction",
-		Namespace: reaction.Namespace, Name: reaction.Name, UID: reaction.UID,
-	}, eventType, reason, format, args...)
+	r.recorder.Eventf(reference("AlertReaction", reaction.Namespace, reaction.Name, reaction.UID), eventType, reason, format, args...)
 }
 
 // Execution records an Event about an Execution, and the same about its reaction.
 func (r *Recorder) Execution(e *karo.Execution, eventType, reason, format string, args ...any) {
-	r.recorder.Eventf(&corev1.ObjectReference{
-		APIVersion: v1.SchemeGroupVersion.String(), Kind: "Execution",
-		Namespace: e.Namespace, Name: e.Name, UID: e.UID,
-	}, eventType, reason, format, args...)
-	r.recorder.Eventf(&corev1.ObjectReference{
-		APIVersion: v1.SchemeGroupVersion.String(), Kind: "AlertReaction",
-		Namespace: e.Namespace, Name: e.Spec.Reaction.Name, UID: e.Spec.Reaction.UID,
-	}, eventType, reason, "Execution "+e.Name+": "+format, args...)
+	r.recorder.Eventf(reference("Execution", e.Namespace, e.Name, e.UID), eventType, reason, format, args...)
+	r.recorder.Eventf(reference("AlertReaction", e.Namespace, e.Spec.Reaction.Name, e.Spec.Reaction.UID), eventType, reason, "Execution "+e.Name+": "+format, args...)
+}
+
+func reference(kind, namespace, name string, uid types.UID) *corev1.ObjectReference {
+	return &corev1.ObjectReference{APIVersion: v1.SchemeGroupVersion.String(), Kind: kind, Namespace: namespace, Name: name, UID: uid}
 }
 
 // Namespace records an Event about a namespace.
