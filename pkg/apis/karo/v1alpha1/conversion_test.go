@@ -12,38 +12,40 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/conversion"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/karo/v1alpha1"
 )
 
-func fromV1(in v1.EnvVar) (out karo.EnvVar) {
-	if err := v1.Convert_v1_EnvVar_To_karo_EnvVar(&in, &out, nil); err != nil {
-		panic(err)
+// convert converts a variable, and fails the test when that is an error.
+func convert[In, Out any](t *testing.T, with func(*In, *Out, conversion.Scope) error, in In) (out Out) {
+	t.Helper()
+	if err := with(&in, &out, nil); err != nil {
+		t.Fatalf("converting %+v: %v", in, err)
 	}
 	return out
 }
 
-func toV1(in karo.EnvVar) (out v1.EnvVar) {
-	if err := v1.Convert_karo_EnvVar_To_v1_EnvVar(&in, &out, nil); err != nil {
-		panic(err)
-	}
-	return out
+func fromV1(t *testing.T, in v1.EnvVar) karo.EnvVar {
+	t.Helper()
+	return convert(t, v1.Convert_v1_EnvVar_To_karo_EnvVar, in)
 }
 
-func fromV1alpha1(in v1alpha1.EnvVar) (out karo.EnvVar) {
-	if err := v1alpha1.Convert_v1alpha1_EnvVar_To_karo_EnvVar(&in, &out, nil); err != nil {
-		panic(err)
-	}
-	return out
+func toV1(t *testing.T, in karo.EnvVar) v1.EnvVar {
+	t.Helper()
+	return convert(t, v1.Convert_karo_EnvVar_To_v1_EnvVar, in)
 }
 
-func toV1alpha1(in karo.EnvVar) (out v1alpha1.EnvVar) {
-	if err := v1alpha1.Convert_karo_EnvVar_To_v1alpha1_EnvVar(&in, &out, nil); err != nil {
-		panic(err)
-	}
-	return out
+func fromV1alpha1(t *testing.T, in v1alpha1.EnvVar) karo.EnvVar {
+	t.Helper()
+	return convert(t, v1alpha1.Convert_v1alpha1_EnvVar_To_karo_EnvVar, in)
+}
+
+func toV1alpha1(t *testing.T, in karo.EnvVar) v1alpha1.EnvVar {
+	t.Helper()
+	return convert(t, v1alpha1.Convert_karo_EnvVar_To_v1alpha1_EnvVar, in)
 }
 
 func alertRef(path string) *karo.EnvVarSource {
@@ -114,10 +116,10 @@ func TestEnvVarConversion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tc.v1alpha1.Name, tc.internal.Name, tc.v1.Name = "NAME", "NAME", "NAME"
 			for direction, pair := range map[string][2]any{
-				"v1alpha1 to internal": {tc.internal, fromV1alpha1(tc.v1alpha1)},
-				"internal to v1alpha1": {tc.v1alpha1, toV1alpha1(tc.internal)},
-				"v1 to internal":       {tc.internal, fromV1(tc.v1)},
-				"internal to v1":       {tc.v1, toV1(tc.internal)},
+				"v1alpha1 to internal": {tc.internal, fromV1alpha1(t, tc.v1alpha1)},
+				"internal to v1alpha1": {tc.v1alpha1, toV1alpha1(t, tc.internal)},
+				"v1 to internal":       {tc.internal, fromV1(t, tc.v1)},
+				"internal to v1":       {tc.v1, toV1(t, tc.internal)},
 			} {
 				if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", direction, diff)
@@ -136,7 +138,7 @@ func TestAMarkThatMeansNothing(t *testing.T) {
 			AlertRef: &v1alpha1.AlertFieldSelector{FieldPath: "labels.x", Inline: true}, FieldRef: &corev1.ObjectFieldSelector{},
 		}},
 	} {
-		if got := fromV1alpha1(given); got.Expression != "" || got.ValueFrom == nil || got.ValueFrom.AlertRef == nil {
+		if got := fromV1alpha1(t, given); got.Expression != "" || got.ValueFrom == nil || got.ValueFrom.AlertRef == nil {
 			t.Errorf("%s: got %+v, want the reference kept", name, got)
 		}
 	}
@@ -171,13 +173,13 @@ func (variable) Generate(r *rand.Rand, _ int) reflect.Value {
 // Between the versions lies the one that is stored, v1, so each step has to be one that can be undone.
 func TestEnvVarConversionIsABijection(t *testing.T) {
 	comesBack := func(given variable) bool {
-		internal := fromV1alpha1(v1alpha1.EnvVar(given))
-		stored := toV1(internal)
+		internal := fromV1alpha1(t, v1alpha1.EnvVar(given))
+		stored := toV1(t, internal)
 		ok := true
 		for step, pair := range map[string][2]any{
-			"v1alpha1": {v1alpha1.EnvVar(given), toV1alpha1(internal)},
-			"internal": {internal, fromV1(stored)},
-			"v1":       {stored, toV1(fromV1alpha1(toV1alpha1(fromV1(stored))))},
+			"v1alpha1": {v1alpha1.EnvVar(given), toV1alpha1(t, internal)},
+			"internal": {internal, fromV1(t, stored)},
+			"v1":       {stored, toV1(t, fromV1alpha1(t, toV1alpha1(t, fromV1(t, stored))))},
 		} {
 			if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
 				t.Logf("%s (-given +back):\n%s", step, diff)
