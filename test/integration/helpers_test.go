@@ -374,11 +374,16 @@ func waitSettled(t *testing.T, namespace, name string) {
 		if err != nil {
 			return err
 		}
-		if c := meta.FindStatusCondition(r.Status.Conditions, v1.ConditionReady); c == nil || c.ObservedGeneration != r.Generation {
-			return fmt.Errorf("generation %d: %+v", r.Generation, c)
-		}
-		return nil
+		return settled(r)
 	})
+}
+
+// settled returns nil once the status of a reaction has followed its spec.
+func settled(r *v1.AlertReaction) error {
+	if c := meta.FindStatusCondition(r.Status.Conditions, v1.ConditionReady); c == nil || c.ObservedGeneration != r.Generation {
+		return fmt.Errorf("generation %d: %+v", r.Generation, c)
+	}
+	return nil
 }
 
 // cancel asks for an Execution to be stopped.

@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
 
 // The media types of patches.
@@ -208,15 +210,13 @@ func revisions(t *testing.T, etcd *clientv3.Client, prefix string) map[string]in
 	return found
 }
 
-// reactionSettled returns nil once Karo has nothing more to write to a reaction.
+// reactionSettled returns nil once Karo has nothing more to write to a reaction, whose status is the same in both versions.
 func reactionSettled(obj *unstructured.Unstructured) error {
-	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
-	for _, c := range conditions {
-		if c, ok := c.(map[string]any); ok && c["type"] == "Ready" && c["observedGeneration"] == obj.GetGeneration() {
-			return nil
-		}
+	var reaction v1.AlertReaction
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &reaction); err != nil {
+		return err
 	}
-	return fmt.Errorf("conditions %v of generation %d", conditions, obj.GetGeneration())
+	return settled(&reaction)
 }
 
 // executionSettled returns nil once Karo has nothing more to write to an Execution.
