@@ -141,7 +141,7 @@ func (x *term) mustWait(e *karo.Execution) bool {
 // noteGivenUp notes that an Execution is being deleted before anything of it ran, and has those that wait for it look
 // again. No one works on it at the same time, so that whatever was begun can be seen.
 func (x *term) noteGivenUp(ctx context.Context, e *karo.Execution) error {
-	if e.DeletionTimestamp == nil || isFinished(e.Status.Phase) || hasRun(e) {
+	if _, noted := x.givenUp.Load(e.UID); noted || e.DeletionTimestamp == nil || isFinished(e.Status.Phase) || hasRun(e) {
 		return nil
 	}
 	made, err := x.hasJobs(ctx, e)
