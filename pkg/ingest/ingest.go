@@ -439,10 +439,10 @@ func (i *Ingest) simulate(ctx context.Context, namespace string, n *notification
 			continue
 		}
 		result := karo.ReactionResult{Namespace: reaction.Namespace, Name: reaction.Name, Outcome: karo.RunUnmatched}
-		matches := rules.Match(alert)
-		matched = matched || matches && matching.WithinScope(namespace, alert, reaction)
+		matches, within := rules.Match(alert), matching.WithinScope(namespace, alert, reaction)
+		matched = matched || matches && within
 		switch {
-		case matches && !matching.WithinScope(namespace, alert, reaction):
+		case matches && !within:
 			result.Reason = v1.ReasonWrongScope
 			result.Message = "the label \"namespace\" of the alert is not the namespace of the reaction, whose alertScope is Namespace"
 			out.WrongScope++

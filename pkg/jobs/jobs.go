@@ -76,7 +76,7 @@ func Build(e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action)
 	job := &batchv1.Job{TypeMeta: metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"}}
 	var err error
 	if action.JobTemplate != nil {
-		job.Labels, job.Annotations = maps.Clone(action.JobTemplate.Labels), maps.Clone(action.JobTemplate.Annotations)
+		job.Labels, job.Annotations = action.JobTemplate.Labels, action.JobTemplate.Annotations
 		job.Spec, err = fromTemplate(e, spec, &action.JobTemplate.Spec)
 	} else {
 		job.Spec, err = fromAction(e, spec, action)
