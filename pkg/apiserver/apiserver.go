@@ -176,23 +176,21 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 
 	if c.extra.Executor {
-		x := executor.New(executions, records, client, s.events, c.extra.ExecutorWorkers)
+		s.leader = &leader{client: client, namespace: c.extra.Namespace, identity: c.extra.Identity}
+		x := executor.New(executions, records, client, s.events, c.extra.ExecutorWorkers, s.leader.holds)
 		if err := s.generic.AddLivezChecks(0, healthz.NamedCheck("karo-executor", x.Alive)); err != nil {
 			return nil, err
 		}
-		s.leader = &leader{
-			client: client, namespace: c.extra.Namespace, identity: c.extra.Identity,
-			run: []func(context.Context) error{
-				x.Run,
-				func(ctx context.Context) error {
-					bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, records)
-					group, ctx := errgroup.WithContext(ctx)
-					group.Go(func() error { return bookkeeper.Run(ctx) })
-					group.Go(func() error { return memory.NewKeeper(s.memory, records.ReleaseExecution, bookkeeper.Settle).Run(ctx) })
-					return group.Wait()
-				},
-				memory.NewSweeper(s.memory, records.DeleteAlert, c.extra.AlertMemory).Run,
+		s.leader.run = []func(context.Context) error{
+			x.Run,
+			func(ctx context.Context) error {
+				bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, records)
+				group, ctx := errgroup.WithContext(ctx)
+				group.Go(func() error { return bookkeeper.Run(ctx) })
+				group.Go(func() error { return memory.NewKeeper(s.memory, records.ReleaseExecution, bookkeeper.Settle).Run(ctx) })
+				return group.Wait()
 			},
+			memory.NewSweeper(s.memory, records.DeleteAlert, c.extra.AlertMemory).Run,
 		}
 		// The executor stops, and the lease is free for another replica, while requests are still answered.
 		s.generic.AddPreShutdownHookOrDie("stop-executor", func() error { s.leader.stop(); return nil })

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,8 +21,15 @@ import (
 	"karo.io/karo/pkg/storecache"
 )
 
-// leaseName is the name of the lease that the executing replica holds.
-const leaseName = "karo-executor"
+const (
+	// leaseName is the name of the lease that the executing replica holds.
+	leaseName = "karo-executor"
+	// leaseDuration is how long the others wait after they saw the lease renewed.
+	leaseDuration = 15 * time.Second
+	// renewDeadline is for how long a replica goes on without a renewal. What it has begun by then has the rest of the
+	// lease to arrive.
+	renewDeadline = 10 * time.Second
+)
 
 // leader runs what only one replica may run.
 type leader struct {
@@ -36,6 +44,51 @@ type leader struct {
 	work         context.Context
 	done         chan struct{}
 	working      sync.Mutex
+	renewed      atomic.Pointer[time.Time]
+}
+
+// holds returns an error unless this replica is sure to hold the lease. A process that was stopped for a while, together
+// with its timers, has not noticed yet that it no longer leads.
+func (l *leader) holds() error {
+	at := l.renewed.Load()
+	if at == nil {
+		return fmt.Errorf("the lease %s is not held", leaseName)
+	}
+	// The monotonic clock stands still in a virtual machine that is suspended, and the wall clock may be set back.
+	now := time.Now()
+	if age := max(now.Sub(*at), now.Round(0).Sub(at.Round(0))); age > renewDeadline {
+		return fmt.Errorf("the lease %s was last renewed %s ago", leaseName, age.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// lock is the lease. It notes when it was last renewed for certain: the time before it was asked for.
+type lock struct {
+	resourcelock.Interface
+	renewed *atomic.Pointer[time.Time]
+}
+
+// Create implements resourcelock.Interface.
+func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.note(record, func() error { return l.Interface.Create(ctx, record) })
+}
+
+// Update implements resourcelock.Interface.
+func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.note(record, func() error { return l.Interface.Update(ctx, record) })
+}
+
+func (l *lock) note(record resourcelock.LeaderElectionRecord, write func() error) error {
+	asked := time.Now()
+	if record.HolderIdentity != l.Identity() {
+		l.renewed.Store(nil) // The lease is given back.
+		return write()
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	l.renewed.Store(&asked)
+	return nil
 }
 
 // start stands for election until stop.
@@ -73,13 +126,13 @@ func (l *leader) stand(election context.Context) {
 	defer giveUp()
 	leaderelection.RunOrDie(round, leaderelection.LeaderElectionConfig{
 		Name: leaseName,
-		Lock: &resourcelock.LeaseLock{
+		Lock: &lock{renewed: &l.renewed, Interface: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: l.namespace, Name: leaseName},
 			Client:     l.client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: l.identity},
-		},
-		LeaseDuration:   15 * time.Second,
-		RenewDeadline:   10 * time.Second,
+		}},
+		LeaseDuration:   leaseDuration,
+		RenewDeadline:   renewDeadline,
 		RetryPeriod:     2 * time.Second,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{

@@ -528,6 +528,9 @@ func TestPrune(t *testing.T) {
 		"in a storm, what has Jobs to be seen stays": {
 			executions: change(history("s", 150, karo.PhaseSucceeded, now-10*time.Second), ran), again: time.Minute,
 		},
+		"nor does a Job go early that has no time to live": {
+			executions: change(history("s", 150, karo.PhaseSucceeded, now-10*time.Second), ran), ttl: new(int32(0)), again: time.Minute,
+		},
 		"in a storm, failures stay longest all the same": {
 			executions: slices.Concat(history("f", 10, karo.PhaseFailed, 0), change(history("s", 150, karo.PhaseSucceeded, now-10*time.Second), ran)),
 			again:      time.Minute,

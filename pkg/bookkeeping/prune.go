@@ -98,7 +98,7 @@ func (b *Bookkeeper) mustStay(ctx context.Context, e *karo.Execution, age time.D
 		}
 		ttls[e.Spec.Reaction.Revision] = ttl
 	}
-	return age < ttl, nil
+	return age < max(ttl, jobs.MinLife), nil
 }
 
 // ttlOf returns for how long the longest kept Job of an Execution is.

@@ -78,6 +78,7 @@ type Executor struct {
 	client     kubernetes.Interface
 	events     Events
 	workers    int
+	leads      func() error
 
 	progress atomic.Pointer[progress] // nil while this replica does not execute
 }
@@ -100,9 +101,10 @@ type progress struct {
 	last    atomic.Int64 // Unix time of the last step
 }
 
-// New returns an Executor over an informer of internal Executions, which has ExecutionIndexers.
-func New(executions cache.SharedIndexInformer, store Store, client kubernetes.Interface, events Events, workers int) *Executor {
-	return &Executor{executions: executions, store: store, client: client, events: events, workers: workers}
+// New returns an Executor over an informer of internal Executions, which has ExecutionIndexers. Whenever it is about to
+// create a Job it asks leads, which returns an error unless this replica is still the one that executes.
+func New(executions cache.SharedIndexInformer, store Store, client kubernetes.Interface, events Events, workers int, leads func() error) *Executor {
+	return &Executor{executions: executions, store: store, client: client, events: events, workers: workers, leads: leads}
 }
 
 // Run works until ctx ends, and returns once every worker is done.

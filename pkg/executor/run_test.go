@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/names"
 )
 
@@ -40,6 +41,7 @@ type fakeRun struct {
 	revision   *karo.ReactionRevision // nil: it is gone.
 	jobIndexer cache.Indexer
 	refuse     error // What the cluster says to every new Job.
+	lost       error // Set once this replica no longer leads.
 	events     []string
 }
 
@@ -90,7 +92,7 @@ func newRun(t *testing.T, order karo.ActionOrder, actions ...string) *fakeRun {
 	})
 	executions := cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.Execution{}, 0, ExecutionIndexers())
 	f.term = &term{
-		Executor: New(executions, f, f.client, f, 1),
+		Executor: New(executions, f, f.client, f, 1, func() error { return f.lost }),
 		accounts: accounts{client: f.client}, jobs: batchlisters.NewJobLister(f.jobIndexer),
 		pods:  cache.NewIndexer(cache.MetaNamespaceKeyFunc, podIndexers()),
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
@@ -201,6 +203,47 @@ func TestParallel(t *testing.T) {
 	}
 	if want := []string{`Normal Started Runs for the alert "A", firing`, "Warning Failed failed actions: b; b: Why"}; !slices.Equal(f.events, want) {
 		t.Errorf("got events %q, want %q", f.events, want)
+	}
+}
+
+// A replica that has lost the lease creates no Job, and says nothing about the one that another replica may have run.
+func TestNoJobWithoutTheLease(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.lost = errors.New("lost")
+	if err := f.step(); !errors.Is(err, f.lost) {
+		t.Errorf("got error %v, want that the lease is lost", err)
+	}
+	if jobs, err := f.client.BatchV1().Jobs("ns").List(t.Context(), metav1.ListOptions{}); err != nil || len(jobs.Items) > 0 {
+		t.Errorf("got jobs %v and error %v", jobs, err)
+	}
+	if got := f.stored["e"].Status.Actions[0]; got.Phase != pending || got.Reason != "" {
+		t.Errorf("got status %+v", got)
+	}
+	f.lost = nil
+	f.expect("leading again", running, running)
+}
+
+// A Job with a short time to live stays for as long as a request of a replica that no longer leads may be on its way.
+func TestNoJobGoesEarly(t *testing.T) {
+	for name, tc := range map[string]struct {
+		age  time.Duration
+		goes bool
+	}{"young": {jobs.MinLife - time.Second*7, false}, "old": {jobs.MinLife - time.Second*3, true}} {
+		t.Run(name, func(t *testing.T) {
+			f := newRun(t, karo.OrderParallel, "a")
+			f.expect("first", running, running)
+			f.end("a", batchv1.JobComplete)
+			job := f.job("a")
+			job.CreationTimestamp = metav1.NewTime(time.Now().Add(-tc.age))
+			if _, err := f.client.BatchV1().Jobs("ns").Update(t.Context(), job, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			f.expect("a has completed", succeeded, succeeded)
+			f.expect("again", succeeded, succeeded)
+			if ttl := f.job("a").Spec.TTLSecondsAfterFinished; (ttl != nil) != tc.goes {
+				t.Errorf("got time to live %v", ttl)
+			}
+		})
 	}
 }
 

@@ -300,6 +300,10 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 	account := wanted.Spec.Template.Spec.ServiceAccountName
 	refused := x.accounts.check(ctx, e.Namespace, account)
 	if refused == nil {
+		// Another replica may have run it meanwhile, and its Job may be gone.
+		if err := x.leads(); err != nil {
+			return err
+		}
 		job, refused = client.Create(ctx, wanted, metav1.CreateOptions{})
 	}
 	if refused == nil {
@@ -407,7 +411,12 @@ func (x *term) expireJobs(ctx context.Context, e *karo.Execution) error {
 				return err
 			}
 		}
-		patch := fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"ttlSecondsAfterFinished":%d}}`, job.UID, ttl(actions, status.Name))
+		ttl := ttl(actions, status.Name)
+		if early := jobs.MinLife - time.Since(job.CreationTimestamp.Time) - time.Duration(ttl)*time.Second; early > 0 {
+			x.queue.AddAfter(types.NamespacedName{Namespace: e.Namespace, Name: e.Name}, early)
+			continue
+		}
+		patch := fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"ttlSecondsAfterFinished":%d}}`, job.UID, ttl)
 		_, err = x.client.BatchV1().Jobs(e.Namespace).Patch(ctx, job.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("setting the time to live of job %s: %w", job.Name, err)

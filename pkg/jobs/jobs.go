@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,10 @@ const (
 	DefaultActiveDeadlineSeconds   int64 = 3600
 	DefaultTTLSecondsAfterFinished int32 = 3600
 )
+
+// MinLife is for how long a Job is there at least, whatever its time to live. A replica that lost the lease right after it
+// asked for the Job has to find it there, and the cluster may take a minute to serve a request.
+const MinLife = time.Minute
 
 // maxAnnotation bounds an annotation that repeats a text of the alert; a Job may carry 256 KiB of annotations in all.
 const maxAnnotation = 4 << 10
