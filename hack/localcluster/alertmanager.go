@@ -86,11 +86,9 @@ func (c *Cluster) StartAlertmanager(ctx context.Context, name, config string) (*
 func (a *Alertmanager) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	var err error
-	a.process, err = a.cluster.start(a.name, "alertmanager",
+	if err := a.cluster.restart(&a.process, a.name, "alertmanager",
 		"--config.file="+filepath.Join(a.dir(), "alertmanager.yml"), "--storage.path="+a.dir(),
-		"--web.listen-address="+loopback(a.port), "--cluster.listen-address=")
-	if err != nil {
+		"--web.listen-address="+loopback(a.port), "--cluster.listen-address="); err != nil {
 		return err
 	}
 	return a.process.await(ctx, func(ctx context.Context) error { return answers(ctx, http.DefaultClient, a.URL()+"/-/ready") })

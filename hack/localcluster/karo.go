@@ -46,7 +46,10 @@ func (c *Cluster) StartKaro(ctx context.Context) (*Karo, error) {
 	if err := k.Start(ctx); err != nil {
 		return nil, err
 	}
-	return k, k.register(ctx)
+	if err := c.register(ctx, k.port); err != nil {
+		return nil, err
+	}
+	return k, k.Available(ctx)
 }
 
 // NewKaro prepares a karo-apiserver of its own name, port and data. Further flags may be given.
@@ -97,20 +100,21 @@ func (c *Cluster) installKaro(ctx context.Context) error {
 	if c.karoServing, err = ca.serving("karo", "karo."+KaroNamespace+".svc"); err != nil {
 		return err
 	}
+	if c.karoHTTP, err = trusting(ca.file()); err != nil {
+		return err
+	}
 	c.karoCA = ca
 	return nil
 }
 
-// register tells the kube-apiserver of a karo-apiserver, and returns once its API is served.
-func (k *Karo) register(ctx context.Context) error {
-	bundle, err := os.ReadFile(k.cluster.karoCA.file())
+// register tells the kube-apiserver the port at which karo.io is served.
+func (c *Cluster) register(ctx context.Context, port int) error {
+	bundle, err := os.ReadFile(c.karoCA.file())
 	if err != nil {
 		return err
 	}
-	if _, err := k.cluster.Kubectl(ctx, registration(k.port, bundle), "apply", "-f", "-"); err != nil {
-		return err
-	}
-	return k.Available(ctx)
+	_, err = c.Kubectl(ctx, registration(port, bundle), "apply", "-f", "-")
+	return err
 }
 
 // registration returns the objects through which the kube-apiserver finds a server outside the cluster.
@@ -159,24 +163,27 @@ spec:
 
 // Start starts karo-apiserver, again after it was killed or stopped, and returns once it is ready.
 func (k *Karo) Start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	if err := k.Launch(); err != nil {
 		return err
 	}
-	client, err := trusting(k.cluster.karoCA.file())
-	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
-	return k.process.await(ctx, func(ctx context.Context) error { return answers(ctx, client, k.URL()+"/readyz") })
+	return k.Ready(ctx)
+}
+
+// Ready returns once karo-apiserver, which runs, is ready.
+func (k *Karo) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return k.process.await(ctx, k.ready)
+}
+
+// ready reports whether karo-apiserver is ready.
+func (k *Karo) ready(ctx context.Context) error {
+	return answers(ctx, k.cluster.karoHTTP, k.URL()+"/readyz")
 }
 
 // Launch starts karo-apiserver and waits for nothing.
 func (k *Karo) Launch() error {
-	var err error
-	k.process, err = k.cluster.start(k.name, "karo-apiserver", k.args...)
-	return err
+	return k.cluster.restart(&k.process, k.name, "karo-apiserver", k.args...)
 }
 
 // Process returns the program as it runs now.

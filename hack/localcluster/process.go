@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -21,16 +22,25 @@ import (
 // patience is how long a process may take to stop before it is killed. A kube-apiserver would take a minute.
 const patience = 20 * time.Second
 
-// Process is a program that runs.
+// Process is a program that runs, or that has ended and can be started again.
 type Process struct {
 	Name string
 	// LogFile holds what the program prints.
 	LogFile string
 
 	program string
-	cmd     *exec.Cmd
-	done    chan struct{}
-	err     error
+	path    string
+	args    []string
+
+	lock sync.Mutex
+	last *run
+}
+
+// run is one run of a program.
+type run struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // how it ended; set before done is closed
 }
 
 // spawn starts programs from one thread that lives as long as this process: the kernel kills a child together with the
@@ -48,46 +58,73 @@ var spawn = sync.OnceValue(func() chan<- func() {
 
 // start runs a program, with its output in a file of the same name.
 func start(dir, name, path string, args ...string) (*Process, error) {
-	p := &Process{Name: name, LogFile: filepath.Join(dir, name+".log"), done: make(chan struct{})}
+	p := &Process{Name: name, LogFile: filepath.Join(dir, name+".log"), path: path, args: args}
+	return p, p.launch()
+}
+
+// launch starts the program, whose output follows that of its earlier runs.
+func (p *Process) launch() error {
 	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p.cmd = exec.Command(path, args...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = childAttributes()
+	r := &run{cmd: exec.Command(p.path, p.args...), done: make(chan struct{})}
+	r.cmd.Stdout, r.cmd.Stderr = log, log
+	r.cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
-	spawn() <- func() { started <- p.cmd.Start() }
+	spawn() <- func() { started <- r.cmd.Start() }
 	if err := <-started; err != nil {
 		log.Close()
-		return nil, fmt.Errorf("starting %s: %w", name, err)
+		return fmt.Errorf("starting %s: %w", p.Name, err)
 	}
+	p.lock.Lock()
+	p.last = r
+	p.lock.Unlock()
 	go func() {
-		p.err = p.cmd.Wait()
+		r.err = r.cmd.Wait()
 		log.Close()
-		close(p.done)
+		close(r.done)
 	}()
-	return p, nil
+	return nil
+}
+
+// current returns the run that was started last.
+func (p *Process) current() *run {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return p.last
+}
+
+// Restart starts the program again, with the same arguments, after it was killed or stopped. It waits for nothing.
+func (p *Process) Restart() error {
+	select {
+	case <-p.Exited():
+		return p.launch()
+	default:
+		return fmt.Errorf("starting %s: it runs already", p.Name)
+	}
 }
 
 // Exited is closed once the program has ended.
-func (p *Process) Exited() <-chan struct{} { return p.done }
+func (p *Process) Exited() <-chan struct{} { return p.current().done }
 
 // Signal sends a signal to the program.
-func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+func (p *Process) Signal(s syscall.Signal) error { return p.current().cmd.Process.Signal(s) }
 
 // Kill ends the program at once, as a crash would.
 func (p *Process) Kill() {
 	_ = p.Signal(syscall.SIGKILL)
-	<-p.done
+	<-p.Exited()
 }
 
 // Stop ends the program, orderly if it does so in time. The error is how it ended, nil for an exit code of 0.
 func (p *Process) Stop() error {
+	r := p.current()
 	_ = p.Signal(syscall.SIGTERM)
+	_ = p.Signal(syscall.SIGCONT) // One that is suspended would not notice.
 	select {
-	case <-p.done:
-		return p.err
+	case <-r.done:
+		return r.err
 	case <-time.After(patience):
 		p.Kill()
 		return fmt.Errorf("%s did not stop within %s", p.Name, patience)
@@ -96,6 +133,7 @@ func (p *Process) Stop() error {
 
 // await calls check until it succeeds. It fails when the program ends first, or ctx does.
 func (p *Process) await(ctx context.Context, check func(context.Context) error) error {
+	r := p.current()
 	var last error
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
@@ -104,8 +142,8 @@ func (p *Process) await(ctx context.Context, check func(context.Context) error) 
 			return nil
 		}
 		select {
-		case <-p.done:
-			return fmt.Errorf("%s ended: %w\n%s", p.Name, errors.Join(p.err, last), p.tail())
+		case <-r.done:
+			return fmt.Errorf("%s ended: %w\n%s", p.Name, errors.Join(r.err, last), p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w\n%s", p.Name, last, p.tail())
 		case <-ticker.C:
@@ -127,18 +165,25 @@ func (p *Process) tail() string {
 	return "last output in " + p.LogFile + ":\n" + strings.TrimSpace(string(content))
 }
 
-// freePorts returns different ports of loopback that nobody listens on.
+// freePorts returns different ports of loopback that nobody listens on. They are below those that Linux gives to
+// connections: while a program is down, a client that tries to reach it could get its port, and keep it from coming back.
 func freePorts(n int) ([]int, error) {
+	const first, last, tries = 10000, 32000, 1000
 	ports := make([]int, 0, n)
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	var err error
+	for range tries {
+		if len(ports) == n {
+			return ports, nil
+		}
+		port := first + rand.IntN(last-first)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", loopback(port)); err != nil {
+			continue
 		}
 		defer listener.Close() // Only at the end, so that no port is found twice.
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
-	return ports, nil
+	return nil, fmt.Errorf("finding free ports: %w", err)
 }
 
 func freePort() (int, error) {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		fmt.Println(p.cmd.Process.Pid)
+		fmt.Println(p.current().cmd.Process.Pid)
 		<-p.Exited()
 	case "follower": // It says its own.
 		if err := FollowParent(); err != nil {
