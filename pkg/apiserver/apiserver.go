@@ -33,8 +33,17 @@ import (
 	"karo.io/karo/pkg/matching"
 	"karo.io/karo/pkg/memory"
 	"karo.io/karo/pkg/metrics"
+	"karo.io/karo/pkg/precedence"
+	"karo.io/karo/pkg/records"
 	karorest "karo.io/karo/pkg/registry/karo/rest"
 	"karo.io/karo/pkg/storecache"
+)
+
+const (
+	// jobPatience is how long a Job waits for notifications that are being stored.
+	jobPatience = 250 * time.Millisecond
+	// booksPatience is how long the books wait for those, and for Jobs.
+	booksPatience = 100 * time.Millisecond
 )
 
 // ExtraConfig is what Karo needs beside the configuration of every API server.
@@ -88,6 +97,7 @@ type Server struct {
 	notes   *bookkeeping.Notes
 	events  *events.Recorder
 	leader  *leader
+	giveWay func(ctx context.Context)
 }
 
 // New puts a Server together. It asks the cluster whether it may serve karo.io there.
@@ -149,13 +159,20 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	records := stores.Records()
-	s.memory = memory.New(alerts, executions, records, liveness{index, namespaces})
-	s.notes = bookkeeping.NewNotes(records)
+	own := stores.Records()
+	s.memory = memory.New(alerts, executions, own, liveness{index, namespaces})
+	// First notifications are stored, then Jobs are created, and then the books are kept.
+	var storing, executing precedence.Lane
+	s.giveWay = func(ctx context.Context) {
+		storing.GiveWay(ctx, booksPatience)
+		executing.GiveWay(ctx, booksPatience)
+	}
+	background := &records.Background{Records: own, GiveWay: s.giveWay}
+	s.notes = bookkeeping.NewNotes(background)
 	s.events = events.NewRecorder(client)
 	handler := &ingest.Ingest{
-		Index: index, Memory: s.memory, Caches: s.caches, Store: records, Namespaces: namespaces, RenderJobs: jobs.All,
-		Notes: s.notes, Events: s.events, OwnNamespace: c.extra.Namespace,
+		Index: index, Memory: s.memory, Caches: s.caches, Store: own, Namespaces: namespaces, RenderJobs: jobs.All,
+		Notes: s.notes, Events: s.events, Storing: &storing, OwnNamespace: c.extra.Namespace,
 	}
 
 	group := genericapiserver.NewDefaultAPIGroupInfo(karo.GroupName, Scheme, metav1.ParameterCodec, Codecs)
@@ -177,20 +194,25 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 
 	if c.extra.Executor {
 		s.leader = &leader{client: client, namespace: c.extra.Namespace, identity: c.extra.Identity}
-		x := executor.New(executions, records, client, s.events, c.extra.ExecutorWorkers, s.leader.holds)
+		x := executor.New(executions, own, client, s.events, c.extra.ExecutorWorkers, &executing, func(ctx context.Context) error {
+			storing.GiveWay(ctx, jobPatience)
+			return s.leader.holds()
+		})
 		if err := s.generic.AddLivezChecks(0, healthz.NamedCheck("karo-executor", x.Alive)); err != nil {
 			return nil, err
 		}
 		s.leader.run = []func(context.Context) error{
 			x.Run,
 			func(ctx context.Context) error {
-				bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, records)
+				bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, background)
 				group, ctx := errgroup.WithContext(ctx)
 				group.Go(func() error { return bookkeeper.Run(ctx) })
-				group.Go(func() error { return memory.NewKeeper(s.memory, records.ReleaseExecution, bookkeeper.Settle).Run(ctx) })
+				group.Go(func() error {
+					return memory.NewKeeper(s.memory, background.ReleaseExecution, bookkeeper.Settle).Run(ctx)
+				})
 				return group.Wait()
 			},
-			memory.NewSweeper(s.memory, records.DeleteAlert, c.extra.AlertMemory).Run,
+			memory.NewSweeper(s.memory, background.DeleteAlert, c.extra.AlertMemory).Run,
 		}
 		// The executor stops, and the lease is free for another replica, while requests are still answered.
 		s.generic.AddPreShutdownHookOrDie("stop-executor", func() error { s.leader.stop(); return nil })
@@ -220,7 +242,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, cache := range s.caches {
 		running.Go(func() { cache.RunWithContext(background) })
 	}
-	running.Go(func() { s.memory.Run(background) })
+	running.Go(func() { s.memory.Run(background, s.giveWay) })
 	running.Go(func() { s.notes.Run(background) })
 	if s.leader != nil {
 		s.leader.start(background, s.caches)

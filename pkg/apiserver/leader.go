@@ -54,15 +54,21 @@ func (l *leader) holds() error {
 	if at == nil {
 		return fmt.Errorf("the lease %s is not held", leaseName)
 	}
-	// The monotonic clock stands still in a virtual machine that is suspended, and the wall clock may be set back.
-	now := time.Now()
-	if age := max(now.Sub(*at), now.Round(0).Sub(at.Round(0))); age > renewDeadline {
+	if age := age(*at); age > renewDeadline {
 		return fmt.Errorf("the lease %s was last renewed %s ago", leaseName, age.Round(time.Millisecond))
 	}
 	return nil
 }
 
-// lock is the lease. It notes when it was last renewed for certain: the time before it was asked for.
+// age returns how long ago something was, at least. The monotonic clock stands still in a virtual machine that is
+// suspended, and the wall clock may be set back.
+func age(at time.Time) time.Duration {
+	now := time.Now()
+	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
+}
+
+// lock is the lease. It notes when it was last renewed for certain: the time before it was asked for. One that may have
+// lapsed is not renewed: another replica may have held it, and given it back, so that what is known here is not what is.
 type lock struct {
 	resourcelock.Interface
 	renewed *atomic.Pointer[time.Time]
@@ -83,6 +89,9 @@ func (l *lock) note(record resourcelock.LeaderElectionRecord, write func() error
 	if record.HolderIdentity != l.Identity() {
 		l.renewed.Store(nil) // The lease is given back.
 		return write()
+	}
+	if last := l.renewed.Load(); last != nil && age(*last) >= leaseDuration {
+		return fmt.Errorf("the lease %s was not renewed in time", leaseName)
 	}
 	if err := write(); err != nil {
 		return err
@@ -124,6 +133,7 @@ func (l *leader) stop() {
 func (l *leader) stand(election context.Context) {
 	round, giveUp := context.WithCancel(election)
 	defer giveUp()
+	l.renewed.Store(nil)
 	leaderelection.RunOrDie(round, leaderelection.LeaderElectionConfig{
 		Name: leaseName,
 		Lock: &lock{renewed: &l.renewed, Interface: &resourcelock.LeaseLock{
@@ -145,6 +155,10 @@ func (l *leader) stand(election context.Context) {
 			OnStoppedLeading: func() {},
 		},
 	})
+	// The election ends before the work that it began does, which must not go on under the next lease. Work that has not
+	// begun yet finds that its time is over.
+	l.working.Lock()
+	defer l.working.Unlock()
 }
 
 // lead works until the lease is lost or the work is stopped. An error means that the work cannot go on here.

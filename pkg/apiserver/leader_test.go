@@ -71,5 +71,14 @@ func TestHolds(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect("given back", false)
+		if err := lock.Update(t.Context(), mine); err != nil {
+			t.Fatal(err)
+		}
+		expect("elected again", true)
+		time.Sleep(leaseDuration)
+		if err := lock.Update(t.Context(), mine); err == nil {
+			t.Error("a lease that another replica may have held is renewed as if none had")
+		}
+		expect("not elected", false)
 	})
 }

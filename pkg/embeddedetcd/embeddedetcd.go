@@ -70,6 +70,9 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 	cfg.AdvertiseClientUrls = []url.URL{client}
 	cfg.ListenPeerUrls = nil // There are no peers.
 	cfg.QuotaBackendBytes = quotaBytes
+	// The log is kept in memory up to the latest snapshot, and there is no follower that would have to catch up.
+	cfg.SnapshotCount = 1000
+	cfg.SnapshotCatchUpEntries = 1
 	cfg.LogLevel = "warn"
 	cfg.EnableGRPCGateway = false
 

@@ -102,12 +102,26 @@ func isSuspended(job *batchv1.Job) bool {
 
 // actionsOf returns the actions that an Execution runs; none if its revision is gone.
 func (x *term) actionsOf(ctx context.Context, e *karo.Execution) ([]karo.Action, error) {
-	revision, err := x.store.GetRevision(ctx, e.Namespace, e.Spec.Reaction.Revision)
+	revision, err := x.revision(ctx, e)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading revision %s: %w", e.Spec.Reaction.Revision, err)
+		return nil, err
 	}
 	return jobs.Actions(&revision.Spec), nil
+}
+
+// revision returns what an Execution runs. It never changes, and many Executions run the same.
+func (x *term) revision(ctx context.Context, e *karo.Execution) (*karo.ReactionRevision, error) {
+	key := types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.Reaction.Revision}
+	if known, ok := x.revisions.Get(key); ok {
+		return known.(*karo.ReactionRevision), nil
+	}
+	revision, err := x.store.GetRevision(ctx, key.Namespace, key.Name)
+	if err != nil {
+		return nil, fmt.Errorf("reading revision %s: %w", key.Name, err)
+	}
+	x.revisions.Add(key, revision)
+	return revision, nil
 }

@@ -27,9 +27,11 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/lru"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/precedence"
 )
 
 // JobSelector selects the Jobs that Karo created.
@@ -40,14 +42,15 @@ const (
 	stuck    = 5 * time.Minute
 	minRetry = 100 * time.Millisecond
 	maxRetry = 30 * time.Second
+	// maxRevisions is how many ReactionRevisions are kept in memory. One may have 256 KiB.
+	maxRevisions = 128
 )
 
 // Store keeps what the executor observes.
 type Store interface {
-	// GetExecution reads an Execution from storage.
-	GetExecution(ctx context.Context, namespace, name string) (*karo.Execution, error)
-	// UpdateExecutionStatus stores a status; a conflict means that the Execution has changed since it was read.
-	UpdateExecutionStatus(ctx context.Context, e *karo.Execution) error
+	// UpdateExecutionStatus stores a status, and returns what is stored then; a conflict means that the Execution has
+	// changed since it was read.
+	UpdateExecutionStatus(ctx context.Context, e *karo.Execution) (*karo.Execution, error)
 	// GetRevision reads a ReactionRevision.
 	GetRevision(ctx context.Context, namespace, name string) (*karo.ReactionRevision, error)
 }
@@ -78,7 +81,8 @@ type Executor struct {
 	client     kubernetes.Interface
 	events     Events
 	workers    int
-	leads      func() error
+	busy       *precedence.Lane
+	mayCreate  func(ctx context.Context) error
 
 	progress atomic.Pointer[progress] // nil while this replica does not execute
 }
@@ -86,13 +90,16 @@ type Executor struct {
 // term is the time for which this replica executes.
 type term struct {
 	*Executor
-	waiting  sync.Map // of the UID of an Execution to a *sync.Map of the name of an action to its *waiting
-	givenUp  sync.Map // of the UIDs of Executions that are being deleted before anything of them ran
-	jobs     batchlisters.JobLister
-	pods     cache.Indexer
-	accounts accounts
-	refusals refusals
-	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	waiting   sync.Map // of the UID of an Execution to a *sync.Map of the name of an action to its *waiting
+	givenUp   sync.Map // of the UIDs of Executions that are being deleted before anything of them ran
+	own       sync.Map // of the UID of an Execution to it as this replica stored it, until the informer has that too
+	made      sync.Map // of the UID of a Job that this replica created to a *madeJob, until the informer has it
+	revisions *lru.Cache
+	jobs      batchlisters.JobLister
+	pods      cache.Indexer
+	accounts  accounts
+	refusals  refusals
+	queue     workqueue.TypedRateLimitingInterface[types.NamespacedName]
 }
 
 // progress is how the liveness of the executor is told.
@@ -101,15 +108,16 @@ type progress struct {
 	last    atomic.Int64 // Unix time of the last step
 }
 
-// New returns an Executor over an informer of internal Executions, which has ExecutionIndexers. Whenever it is about to
-// create a Job it asks leads, which returns an error unless this replica is still the one that executes.
-func New(executions cache.SharedIndexInformer, store Store, client kubernetes.Interface, events Events, workers int, leads func() error) *Executor {
-	return &Executor{executions: executions, store: store, client: client, events: events, workers: workers, leads: leads}
+// New returns an Executor over an informer of internal Executions, which has ExecutionIndexers. It is in the lane busy
+// while it works. Whenever it is about to create a Job it asks mayCreate, which returns an error unless this replica is
+// still the one that executes.
+func New(executions cache.SharedIndexInformer, store Store, client kubernetes.Interface, events Events, workers int, busy *precedence.Lane, mayCreate func(ctx context.Context) error) *Executor {
+	return &Executor{executions: executions, store: store, client: client, events: events, workers: workers, busy: busy, mayCreate: mayCreate}
 }
 
 // Run works until ctx ends, and returns once every worker is done.
 func (x *Executor) Run(ctx context.Context) error {
-	return (&term{Executor: x, accounts: accounts{client: x.client}}).run(ctx)
+	return (&term{Executor: x, accounts: accounts{client: x.client}, revisions: lru.New(maxRevisions)}).run(ctx)
 }
 
 func (x *term) run(ctx context.Context) error {
@@ -196,6 +204,7 @@ func (x *term) next(ctx context.Context) bool {
 		return false
 	}
 	defer x.queue.Done(key)
+	defer x.busy.Enter()()
 	err := x.sync(ctx, key)
 	if err == nil {
 		x.queue.Forget(key)
@@ -213,6 +222,9 @@ func (x *term) executionChanged(obj any) {
 	if !ok {
 		return
 	}
+	if own, ok := x.own.Load(e.UID); ok && !isNewer(own.(*karo.Execution), e) {
+		x.own.CompareAndDelete(e.UID, own)
+	}
 	x.queue.Add(types.NamespacedName{Namespace: e.Namespace, Name: e.Name})
 	if isFinished(e.Status.Phase) {
 		x.ended(e)
@@ -225,6 +237,7 @@ func (x *term) executionGone(obj any) {
 	}
 	if e, ok := obj.(*karo.Execution); ok {
 		x.givenUp.Delete(e.UID)
+		x.own.Delete(e.UID)
 		x.ended(e)
 	}
 }
@@ -246,6 +259,7 @@ func (x *term) jobChanged(obj any) {
 		obj = tombstone.Obj
 	}
 	if job, ok := obj.(*batchv1.Job); ok {
+		x.made.Delete(job.UID)
 		x.enqueueOwner(job)
 	}
 }

@@ -99,6 +99,14 @@ func (x *term) job(ctx context.Context, e *karo.Execution, status *karo.ActionSt
 	if err == nil && job.UID == status.JobUID && metav1.IsControlledBy(job, e) {
 		return job, nil
 	}
+	if made, ok := x.made.Load(status.JobUID); ok {
+		made := made.(*madeJob)
+		if left := madeFor - time.Since(made.at); left > 0 {
+			x.queue.AddAfter(types.NamespacedName{Namespace: e.Namespace, Name: e.Name}, left)
+			return made.Job, nil
+		}
+		x.made.Delete(status.JobUID)
+	}
 	// The informer may be behind.
 	job, err = x.client.BatchV1().Jobs(e.Namespace).Get(ctx, status.JobName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,10 +27,12 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/lru"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/names"
+	"karo.io/karo/pkg/precedence"
 )
 
 // fakeRun is one replica's executor over a fake cluster and a fake store. A test decides when the caches see what.
@@ -43,18 +46,18 @@ type fakeRun struct {
 	refuse     error // What the cluster says to every new Job.
 	lost       error // Set once this replica no longer leads.
 	events     []string
+	writes     int
+	stores     func() // Called when a status is stored, before that is known; may be nil.
 }
 
-func (f *fakeRun) GetExecution(_ context.Context, _, name string) (*karo.Execution, error) {
-	if e := f.stored[name]; e != nil {
-		return e.DeepCopy(), nil
-	}
-	return nil, apierrors.NewNotFound(karo.Resource("executions"), name)
-}
-
-func (f *fakeRun) UpdateExecutionStatus(_ context.Context, e *karo.Execution) error {
+func (f *fakeRun) UpdateExecutionStatus(_ context.Context, e *karo.Execution) (*karo.Execution, error) {
+	f.writes++
 	f.stored[e.Name] = e.DeepCopy()
-	return nil
+	f.stored[e.Name].ResourceVersion = strconv.Itoa(1 + f.writes)
+	if f.stores != nil {
+		f.stores()
+	}
+	return f.stored[e.Name], nil
 }
 
 func (f *fakeRun) GetRevision(_ context.Context, _, name string) (*karo.ReactionRevision, error) {
@@ -92,8 +95,9 @@ func newRun(t *testing.T, order karo.ActionOrder, actions ...string) *fakeRun {
 	})
 	executions := cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.Execution{}, 0, ExecutionIndexers())
 	f.term = &term{
-		Executor: New(executions, f, f.client, f, 1, func() error { return f.lost }),
-		accounts: accounts{client: f.client}, jobs: batchlisters.NewJobLister(f.jobIndexer),
+		revisions: lru.New(maxRevisions),
+		Executor:  New(executions, f, f.client, f, 1, &precedence.Lane{}, func(context.Context) error { return f.lost }),
+		accounts:  accounts{client: f.client}, jobs: batchlisters.NewJobLister(f.jobIndexer),
 		pods:  cache.NewIndexer(cache.MetaNamespaceKeyFunc, podIndexers()),
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
 	}
@@ -103,7 +107,7 @@ func newRun(t *testing.T, order karo.ActionOrder, actions ...string) *fakeRun {
 
 func run(name string, change func(*karo.Execution)) *karo.Execution {
 	e := &karo.Execution{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-of-" + name)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-of-" + name), ResourceVersion: "1"},
 		Spec: karo.ExecutionSpec{
 			Reaction: karo.ReactionReference{Name: "r", Revision: "r-1"},
 			Alert:    karo.AlertOccurrence{Name: "A", Status: karo.AlertFiring, Labels: map[string]string{"alertname": "A"}},
@@ -336,6 +340,7 @@ func TestCancelFindsJobsThatNoStatusNames(t *testing.T) {
 	f := newRun(t, karo.OrderParallel, "a", "b")
 	f.expect("first", running, running, running)
 	f.stored["e"] = run("e", nil)
+	f.own.Clear()
 	f.stop()
 	f.expect("they are found", running, running, running)
 	f.suspended("a")
@@ -449,6 +454,7 @@ func TestAJobThatIsThereIsTaken(t *testing.T) {
 			uid := f.job("a").UID
 			f.end("a", batchv1.JobComplete)
 			f.stored["e"], f.refuse = run("e", nil), refuse
+			f.own.Clear()
 			if refuse == nil {
 				f.revision.Spec.Actions[0].ServiceAccount = "gone"
 			}
@@ -508,11 +514,58 @@ func TestAJobThatIsGoneStaysGone(t *testing.T) {
 	if err := f.executions.GetIndexer().Update(behind); err != nil {
 		t.Fatal(err)
 	}
+	f.made.Clear() // The informer of the Jobs has seen it come and go.
 	if err := f.sync(t.Context(), types.NamespacedName{Namespace: "ns", Name: "e"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.stored["e"].Status; got.Phase != failed || got.Actions[0].Reason != "JobGone" || f.job("a") != nil {
 		t.Errorf("got %+v and the Job %v", got, f.job("a"))
+	}
+}
+
+// The cluster is not asked after a Job that it has just created, and is when the informer has seen that.
+func TestAJobThatWasJustCreated(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.expect("first", running, running)
+	asked := 0
+	f.client.PrependReactor("get", "jobs", func(clienttesting.Action) (bool, runtime.Object, error) { asked++; return false, nil, nil })
+	if err := f.jobIndexer.Replace(nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	key := types.NamespacedName{Namespace: "ns", Name: "e"}
+	if err := f.sync(t.Context(), key); err != nil || asked != 0 || f.stored["e"].Status.Phase != running {
+		t.Errorf("before the informer has it: got error %v, asked %d times, %s", err, asked, f.stored["e"].Status.Phase)
+	}
+	f.jobChanged(f.job("a"))
+	asked = 0
+	if err := f.client.BatchV1().Jobs("ns").Delete(t.Context(), f.job("a").Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.sync(t.Context(), key); err != nil || f.stored["e"].Status.Actions[0].Reason != "JobGone" {
+		t.Errorf("after it had it, and it went: got error %v, %+v", err, f.stored["e"].Status)
+	}
+}
+
+// What the informer has need not be kept beside it, whichever of the two comes first.
+func TestOwnIsNotKept(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	kept := func() bool { _, ok := f.own.Load(f.stored["e"].UID); return ok }
+	f.expect("first", running, running)
+	if !kept() {
+		t.Error("it is not kept while the informer does not have it")
+	}
+	f.executionChanged(run("e", nil))
+	if !kept() {
+		t.Error("it is not kept while the informer has what was before")
+	}
+	f.executionChanged(f.stored["e"])
+	if kept() {
+		t.Error("it is kept once the informer has it")
+	}
+	e := f.stored["e"].DeepCopy()
+	f.stores = f.see
+	if err := f.storeStatus(t.Context(), e); err != nil || kept() {
+		t.Errorf("got error %v; it is kept though the informer was faster: %t", err, kept())
 	}
 }
 
@@ -707,13 +760,19 @@ func TestAJobOutOfSight(t *testing.T) {
 		if err := f.jobIndexer.Replace(nil, ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.sync(t.Context(), types.NamespacedName{Namespace: "ns", Name: "e"}); err != nil || f.queue.Len() > 0 {
-			t.Fatalf("%d to be looked at, error %v", f.queue.Len(), err)
-		}
-		time.Sleep(maxRetry)
-		synctest.Wait()
-		if f.queue.Len() != 1 {
-			t.Error("nobody will see it end")
+		key := types.NamespacedName{Namespace: "ns", Name: "e"}
+		// First it is taken for what the informer has still to see, and then the cluster is asked.
+		for range 3 {
+			if err := f.sync(t.Context(), key); err != nil || f.queue.Len() > 0 {
+				t.Fatalf("%d to be looked at, error %v", f.queue.Len(), err)
+			}
+			time.Sleep(maxRetry)
+			synctest.Wait()
+			if f.queue.Len() != 1 {
+				t.Fatal("nobody will see it end")
+			}
+			_, _ = f.queue.Get()
+			f.queue.Done(key)
 		}
 	})
 }

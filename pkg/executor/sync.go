@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
@@ -60,7 +61,7 @@ func (x *term) sync(ctx context.Context, key types.NamespacedName) error {
 	if err != nil || !exists {
 		return err
 	}
-	stored := obj.(*karo.Execution)
+	stored := x.newest(obj.(*karo.Execution))
 	// A Job that cannot be let go is in nobody's way: it is tried again, and told of, by itself.
 	expireErr := x.expireJobs(ctx, stored)
 	if expireErr != nil && ctx.Err() == nil {
@@ -81,17 +82,6 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 		return x.noteWait(ctx, stored)
 	}
 
-	if lacksJobs(stored) {
-		// The cache may be behind what another replica, or this one before it was stopped for a while, has stored. A
-		// Job that has run, and gone, must not be created again.
-		if stored, err = x.store.GetExecution(ctx, stored.Namespace, stored.Name); err != nil {
-			return ignoreNotFound(err)
-		}
-		if isOver(stored) {
-			return nil
-		}
-	}
-
 	e := stored.DeepCopy()
 	step := x.advance
 	if e.Status.Cancellation != nil {
@@ -101,7 +91,7 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 	summarize(e)
 	// What was learned of one action is stored also when another could not be asked after.
 	if !apiequality.Semantic.DeepEqual(e.Status, stored.Status) {
-		if err := x.store.UpdateExecutionStatus(ctx, e); err != nil {
+		if err := x.storeStatus(ctx, e); err != nil {
 			return ignoreNotFound(err)
 		}
 		x.tell(stored, e)
@@ -110,6 +100,38 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 		return errWaiting
 	}
 	return advanceErr
+}
+
+// storeStatus stores the status of an Execution.
+func (x *term) storeStatus(ctx context.Context, e *karo.Execution) error {
+	stored, err := x.store.UpdateExecutionStatus(ctx, e)
+	if err != nil {
+		return err
+	}
+	x.own.Store(e.UID, stored)
+	// The informer may have been faster, and then tells no more of it.
+	seen, exists, err := x.executions.GetStore().GetByKey(e.Namespace + "/" + e.Name)
+	if err == nil && (!exists || !isNewer(stored, seen.(*karo.Execution))) {
+		x.own.CompareAndDelete(e.UID, stored)
+	}
+	return err
+}
+
+// newest returns an Execution from the informer as this replica has stored it since. The informer had all that was stored
+// before the term began, and during the term no other replica runs anything, so that no Job is unknown that was recorded:
+// one that has run, and gone, must not be created again.
+func (x *term) newest(e *karo.Execution) *karo.Execution {
+	own, ok := x.own.Load(e.UID)
+	if ok && isNewer(own.(*karo.Execution), e) {
+		return own.(*karo.Execution)
+	}
+	return e
+}
+
+// isNewer reports whether one state of an Execution was stored after another.
+func isNewer(a, b *karo.Execution) bool {
+	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
+	return err == nil && order > 0
 }
 
 // isOver reports whether there is nothing more to do for an Execution. One that is being deleted takes its Jobs along once
@@ -198,7 +220,7 @@ func (x *term) noteWait(ctx context.Context, stored *karo.Execution) error {
 	}
 	e := stored.DeepCopy()
 	e.Status.Reason = reasonWaiting
-	if err := x.store.UpdateExecutionStatus(ctx, e); err != nil {
+	if err := x.storeStatus(ctx, e); err != nil {
 		return ignoreNotFound(err)
 	}
 	x.events.Execution(e, corev1.EventTypeNormal, reasonWaiting, "Waits for the execution %s to end", e.Spec.After)
@@ -234,7 +256,7 @@ func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool,
 	if e.Status.Reason == reasonWaiting {
 		e.Status.Reason = ""
 	}
-	revision, err := x.store.GetRevision(ctx, e.Namespace, e.Spec.Reaction.Revision)
+	revision, err := x.revision(ctx, e)
 	if apierrors.IsNotFound(err) {
 		if len(e.Status.Actions) == 0 {
 			e.Status.Phase, e.Status.Reason = karo.PhaseFailed, reasonRevisionGone
@@ -247,7 +269,7 @@ func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool,
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading revision %s: %w", e.Spec.Reaction.Revision, err)
+		return false, err
 	}
 	if inVain, err := x.isInVain(ctx, e, &revision.Spec); err != nil {
 		return false, err
@@ -301,13 +323,14 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 	refused := x.accounts.check(ctx, e.Namespace, account)
 	if refused == nil {
 		// Another replica may have run it meanwhile, and its Job may be gone.
-		if err := x.leads(); err != nil {
+		if err := x.mayCreate(ctx); err != nil {
 			return err
 		}
 		job, refused = client.Create(ctx, wanted, metav1.CreateOptions{})
 	}
 	if refused == nil {
 		metrics.JobCreated()
+		x.keepMade(job)
 		begin(status, job)
 		return nil
 	}
@@ -333,6 +356,24 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 		x.waitingOf(e, status).say(status, refused)
 	}
 	return nil
+}
+
+// madeFor is for how long the informer may lack a Job that was created before the cluster is asked after it.
+const madeFor = 10 * time.Second
+
+// madeJob is a Job as it was created.
+type madeJob struct {
+	*batchv1.Job
+	at time.Time
+}
+
+// keepMade keeps a Job that was created until the informer has it: the status that names it comes back sooner, and the
+// cluster need not be asked after what it has just said.
+func (x *term) keepMade(job *batchv1.Job) {
+	x.made.Store(job.UID, &madeJob{job, time.Now()})
+	if seen, err := x.jobs.Jobs(job.Namespace).Get(job.Name); err == nil && seen.UID == job.UID {
+		x.made.Delete(job.UID) // The informer was faster, and then tells no more of it.
+	}
 }
 
 // begin says of an action that its Job is there.

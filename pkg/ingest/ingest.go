@@ -34,6 +34,7 @@ import (
 	"karo.io/karo/pkg/metrics"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/notification"
+	"karo.io/karo/pkg/precedence"
 	"karo.io/karo/pkg/runs"
 	"karo.io/karo/pkg/storecache"
 )
@@ -95,6 +96,8 @@ type Ingest struct {
 	RenderJobs RenderJobs
 	Notes      Notes
 	Events     Events
+	// Storing is the lane of the notifications that are being stored.
+	Storing *precedence.Lane
 	// OwnNamespace is where it is told what was refused of the alerts of the whole cluster.
 	OwnNamespace string
 
@@ -106,6 +109,7 @@ type Ingest struct {
 // is "", in all. Every Execution is stored when it returns without an error. An error is one of the API; the sender
 // may repeat the whole notification after it.
 func (i *Ingest) Trigger(ctx context.Context, namespace string, n *notification.Notification) (*karo.AlertNotificationResult, error) {
+	defer i.Storing.Enter()()
 	result, err := i.handle(ctx, namespace, n, i.trigger)
 	if err != nil {
 		return nil, err

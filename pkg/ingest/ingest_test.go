@@ -32,6 +32,7 @@ import (
 	"karo.io/karo/pkg/matching"
 	"karo.io/karo/pkg/memory"
 	"karo.io/karo/pkg/notification"
+	"karo.io/karo/pkg/precedence"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -133,7 +134,7 @@ func (f *fakes) ReactionLives(string, string, types.UID) bool { return true }
 func (f *fakes) NamespaceLives(string) bool                   { return true }
 
 // Merge gathers which Alerts would be written.
-func (f *fakes) Merge(_ context.Context, key types.NamespacedName, _ func(*karo.Alert) bool) error {
+func (f *fakes) Merge(_ context.Context, key types.NamespacedName, _ bool, _ func(*karo.Alert) bool) error {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	f.known = append(f.known, key.Namespace)
@@ -171,7 +172,7 @@ func newWorld(t *testing.T, reactions ...*karo.AlertReaction) *world {
 	}
 	alerts, executions := informer(&karo.Alert{}, cache.Indexers{}), informer(&karo.Execution{}, memory.ExecutionIndexers())
 	return &world{fakes: f, t: t, Ingest: &ingest.Ingest{
-		Index: index, Memory: memory.New(alerts, executions, f, f), Store: f, Namespaces: f, RenderJobs: jobs.All, Notes: f, Events: f, OwnNamespace: "karo-system",
+		Index: index, Memory: memory.New(alerts, executions, f, f), Store: f, Namespaces: f, RenderJobs: jobs.All, Notes: f, Events: f, Storing: &precedence.Lane{}, OwnNamespace: "karo-system",
 	}}
 }
 
@@ -457,7 +458,7 @@ func TestWrongScopeTouchesNoAlert(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.Memory.Run(ctx)
+		w.Memory.Run(ctx, func(context.Context) {})
 	}()
 	// The Alert of the other namespace is written about a second later, and both would have been.
 	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {

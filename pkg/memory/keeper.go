@@ -17,13 +17,14 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/storecache"
 )
 
 const (
 	// settle is how long the memory of an Execution must have been stored before the Execution may go: three times
 	// what the cache of any replica may lag.
 	settle = 30 * time.Second
-	// recheck is how long the Keeper waits for something that no event of an Execution tells.
+	// recheck is how long the Keeper waits for something that no event tells.
 	recheck = time.Second
 )
 
@@ -61,15 +62,24 @@ func (k *Keeper) Run(ctx context.Context) error {
 			k.queue.Add(key)
 		}
 	}
-	registration, err := k.memory.executions.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    enqueue,
-		UpdateFunc: func(_, obj any) { enqueue(obj) },
-		DeleteFunc: enqueue,
-	})
-	if err != nil {
-		return fmt.Errorf("watching executions: %w", err)
+	remembered := func(obj any) {
+		if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
+			for _, e := range k.memory.executionsOf(name.AsNamespacedName()) {
+				enqueue(e)
+			}
+		}
 	}
-	defer func() { _ = k.memory.executions.RemoveEventHandler(registration) }()
+	for informer, changed := range map[*storecache.Informer]func(any){k.memory.executions: enqueue, k.memory.alerts: remembered} {
+		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    changed,
+			UpdateFunc: func(_, obj any) { changed(obj) },
+			DeleteFunc: changed,
+		})
+		if err != nil {
+			return fmt.Errorf("watching executions and alerts: %w", err)
+		}
+		defer func() { _ = informer.RemoveEventHandler(registration) }()
+	}
 
 	var worker sync.WaitGroup
 	worker.Go(func() {
@@ -124,18 +134,15 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 	if covered.uid != e.UID {
 		alertKey := KeyOf(e.Namespace, &e.Spec.Alert)
 		if !remembers(k.memory.stored(alertKey), e) {
-			k.memory.queue.Add(alertKey)
-			k.queue.AddAfter(key, recheck)
+			k.memory.queue.AddAfter(alertKey, coalesce)
+			k.wait(key, e, settle) // The informer of the Alerts tells.
 			return nil
 		}
 		covered = coverage{uid: e.UID, since: time.Now()}
 		k.covered[key] = covered
 	}
-	if wait := settle - time.Since(covered.since); wait > 0 {
-		if e.DeletionTimestamp != nil {
-			wait = min(wait, recheck) // The reaction or the namespace may go meanwhile.
-		}
-		k.queue.AddAfter(key, wait)
+	if left := settle - time.Since(covered.since); left > 0 {
+		k.wait(key, e, left)
 		return nil
 	}
 	switch {
@@ -145,6 +152,14 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 		k.settle(e)
 	}
 	return nil
+}
+
+// wait looks at an Execution again later. While it is being deleted its reaction, or the namespace, may go at any time.
+func (k *Keeper) wait(key string, e *karo.Execution, d time.Duration) {
+	if e.DeletionTimestamp != nil {
+		d = min(d, recheck)
+	}
+	k.queue.AddAfter(key, d)
 }
 
 // remembers reports whether an Alert holds the run of an Execution, or a later one.

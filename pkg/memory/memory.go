@@ -68,9 +68,9 @@ func KeyOf(namespace string, alert *karo.AlertOccurrence) types.NamespacedName {
 
 // AlertWriter stores Alerts.
 type AlertWriter interface {
-	// Merge stores what merge makes of the stored Alert, or of an empty one if there is none. When merge returns
-	// false nothing is written.
-	Merge(ctx context.Context, key types.NamespacedName, merge func(*karo.Alert) bool) error
+	// Merge stores what merge makes of the stored Alert, or of an empty one if there is none, as is likely when isNew.
+	// When merge returns false nothing is written.
+	Merge(ctx context.Context, key types.NamespacedName, isNew bool, merge func(*karo.Alert) bool) error
 }
 
 // Liveness knows what still exists.
@@ -105,12 +105,13 @@ func New(alerts, executions *storecache.Informer, writer AlertWriter, live Liven
 	}
 }
 
-// Run writes Alerts until ctx ends.
-func (m *Memory) Run(ctx context.Context) {
+// Run writes Alerts until ctx ends. Before each it calls giveWay, which returns once nothing more urgent is under way, or
+// after a while.
+func (m *Memory) Run(ctx context.Context, giveWay func(ctx context.Context)) {
 	var workers sync.WaitGroup
 	for range writers {
 		workers.Go(func() {
-			for m.writeNext(ctx) {
+			for m.writeNext(ctx, giveWay) {
 			}
 		})
 	}
@@ -312,12 +313,13 @@ func (m *Memory) executionsOf(key types.NamespacedName) []*karo.Execution {
 	return executions
 }
 
-func (m *Memory) writeNext(ctx context.Context) bool {
+func (m *Memory) writeNext(ctx context.Context, giveWay func(ctx context.Context)) bool {
 	key, shutdown := m.queue.Get()
 	if shutdown {
 		return false
 	}
 	defer m.queue.Done(key)
+	giveWay(ctx) // Not later: a notification may need the record that is locked then.
 	if ctx.Err() != nil {
 		return true // What is not written now is found again in the Executions.
 	}
@@ -353,7 +355,7 @@ func (m *Memory) write(ctx context.Context, key types.NamespacedName) error {
 	if unwritten.empty() {
 		return nil
 	}
-	if err := m.writer.Merge(ctx, key, func(alert *karo.Alert) bool { return m.merge(&unwritten, alert) }); err != nil {
+	if err := m.writer.Merge(ctx, key, m.stored(key) == nil, func(alert *karo.Alert) bool { return m.merge(&unwritten, alert) }); err != nil {
 		return err
 	}
 	r.seen, r.skips = nil, nil

@@ -50,12 +50,15 @@ func (r *Records) GetExecution(ctx context.Context, namespace, name string) (*ka
 	return obj.(*karo.Execution), nil
 }
 
-// UpdateExecutionStatus stores the status of an Execution. It is a conflict if the Execution has changed since it was
-// read.
-func (r *Records) UpdateExecutionStatus(ctx context.Context, e *karo.Execution) error {
-	_, _, err := r.ExecutionStatus.Update(in(ctx, e.Namespace), e.Name, rest.DefaultUpdatedObjectInfo(e),
+// UpdateExecutionStatus stores the status of an Execution, and returns what is stored then. It is a conflict if the
+// Execution has changed since it was read.
+func (r *Records) UpdateExecutionStatus(ctx context.Context, e *karo.Execution) (*karo.Execution, error) {
+	obj, _, err := r.ExecutionStatus.Update(in(ctx, e.Namespace), e.Name, rest.DefaultUpdatedObjectInfo(e),
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return obj.(*karo.Execution), nil
 }
 
 // ReleaseExecution removes the finalizer that keeps an Execution. One that is gone is released.
@@ -96,13 +99,20 @@ func (r *Records) GetRevision(ctx context.Context, namespace, name string) (*kar
 	return obj.(*karo.ReactionRevision), nil
 }
 
-// Merge stores what merge makes of the stored Alert, or of an empty one if there is none.
-func (r *Records) Merge(ctx context.Context, key types.NamespacedName, merge func(*karo.Alert) bool) error {
+// Merge stores what merge makes of the stored Alert, or of an empty one if there is none, which is tried first when isNew.
+// When merge returns false nothing is written.
+func (r *Records) Merge(ctx context.Context, key types.NamespacedName, isNew bool, merge func(*karo.Alert) bool) error {
+	alert := &karo.Alert{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	if isNew && merge(alert) {
+		if _, err := create(ctx, r.Alerts, key.Namespace, alert); !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
 	err := update(ctx, r.Alerts, key.Namespace, key.Name, merge)
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	alert := &karo.Alert{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	alert = &karo.Alert{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 	if !merge(alert) {
 		return nil
 	}
