@@ -111,6 +111,9 @@ func (p *Process) Exited() <-chan struct{} { return p.current().done }
 // Signal sends a signal to the program.
 func (p *Process) Signal(s syscall.Signal) error { return p.current().cmd.Process.Signal(s) }
 
+// PID returns the number of the process.
+func (p *Process) PID() int { return p.current().cmd.Process.Pid }
+
 // Kill ends the program at once, as a crash would.
 func (p *Process) Kill() {
 	_ = p.Signal(syscall.SIGKILL)

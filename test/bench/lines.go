@@ -1,0 +1,230 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// karoToday is how many alerts per second, in groups of 50, the operator acknowledges that Karo replaces, without storing
+// them: measured on a machine of two cores, where it was 280 to 313. -webhook measures it here.
+const karoToday = 296
+
+// idleMemory is what the process needs that has nothing to do.
+func idleMemory(_ context.Context, b *bench) ([]*result, error) {
+	rss, err := b.memory("VmRSS")
+	if err != nil {
+		return nil, err
+	}
+	r := &result{Name: "RSS, idle, with embedded etcd", Value: rss, Unit: "MiB"}
+	return []*result{r.reach("<= 128", rss <= 128)}, nil
+}
+
+// latency is the time from a notification to its Job when there is nothing else to do, beside the two writes that are in
+// it at least.
+func latency(ctx context.Context, b *bench) ([]*result, error) {
+	const n = 60
+	namespace, err := b.newNamespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counter, err := b.countJobs(ctx, namespace, n)
+	if err != nil {
+		return nil, err
+	}
+	defer counter.stop()
+	var ratios []float64
+	var aggregated, creates, acks, whole []time.Duration
+	for round := range b.rounds {
+		// What is created is an Execution, by hand, which is the same object.
+		byHand, err := timed(n, func(int) error {
+			return b.client.KaroV1().RESTClient().Post().Namespace(namespace).Resource("alertreactions").Name("react").SubResource("executions").
+				Body([]byte(`{"apiVersion":"karo.io/v1","kind":"ExecutionRequest","labels":{"alertname":"BenchAlert"}}`)).Do(ctx).Error()
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := counter.await(ctx, n); err != nil {
+			return nil, err
+		}
+		raw, err := timed(n, func(i int) error {
+			job, err := newJob(namespace, round*n+i)
+			if err != nil {
+				return err
+			}
+			_, err = b.cluster.Client.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := counter.await(ctx, n); err != nil {
+			return nil, err
+		}
+		toJob, err := timed(n, func(i int) error {
+			begin := time.Now()
+			if _, err := post(ctx, b.sender, b.triggerURL(namespace), bodyOf(newAlerts(alertName, round*n+i, 1))); err != nil {
+				return err
+			}
+			acks = append(acks, time.Since(begin))
+			return counter.await(ctx, 1)
+		})
+		if err != nil {
+			return nil, err
+		}
+		ratios = append(ratios, float64(quantile(toJob, 0.5))/float64(quantile(byHand, 0.5)+quantile(raw, 0.5)))
+		aggregated, creates, whole = append(aggregated, byHand...), append(creates, raw...), append(whole, toJob...)
+	}
+	r := &result{Name: "alert to Job, idle / (aggregated create + Job create)", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
+		"alert to Job, seen by a watch, p50 (p99)": p50(whole),
+		"alert acknowledged, p50 (p99)":            p50(acks),
+		"aggregated create, p50 (p99)":             p50(aggregated),
+		"Job create, p50 (p99)":                    p50(creates),
+	}}
+	return []*result{r.reach("<= 1.2", r.Value <= 1.2)}, nil
+}
+
+// timed does something n times, one after the other, and returns how long each took.
+func timed(n int, do func(i int) error) ([]time.Duration, error) {
+	took := make([]time.Duration, n)
+	for i := range n {
+		begin := time.Now()
+		if err := do(i); err != nil {
+			return nil, err
+		}
+		took[i] = time.Since(begin)
+	}
+	return took, nil
+}
+
+// ingest is how fast alerts are stored, and what the memory of the process is afterwards.
+func ingest(ctx context.Context, b *bench) ([]*result, error) {
+	const alerts = 4000
+	var rates, ratios []float64
+	var took []time.Duration
+	rss := 0.0
+	for round := range b.rounds {
+		namespace, err := b.newNamespace(ctx)
+		if err != nil {
+			return nil, err
+		}
+		counter, err := b.countJobs(ctx, namespace, alerts)
+		if err != nil {
+			return nil, err
+		}
+		begin := time.Now()
+		each, err := sendGroups(ctx, b.sender, b.triggerURL(namespace), alertName, alerts)
+		if err != nil {
+			return nil, err
+		}
+		rate := perSecond(alerts, time.Since(begin))
+		rates, ratios, took = append(rates, rate), append(ratios, rate/karoToday), append(took, each...)
+		if err := counter.await(ctx, alerts); err != nil {
+			return nil, err
+		}
+		counter.stop()
+		if round == 0 {
+			if rss, err = b.memory("VmRSS"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	r := &result{Name: "alerts acknowledged per second, groups of 50 / Karo's of today", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
+		"alerts per second":                    list(rates, "/s"),
+		"Karo's of today, which stores none":   fmt.Sprintf("%d /s, not measured in this run", karoToday),
+		"notification acknowledged, p50 (p99)": p50(took),
+		"notification acknowledged, the last":  millis(quantile(took, 1)),
+	}}
+	memory := &result{Name: "RSS after 4,000 alerts and their Jobs", Value: rss, Unit: "MiB"}
+	return []*result{r.reach(">= 10", r.Value >= 10), memory.reach("<= 256", rss <= 256)}, nil
+}
+
+// storm is how fast Jobs are created for a storm of alerts, beside how fast the same Jobs are without Karo.
+func storm(ctx context.Context, b *bench) ([]*result, error) {
+	const alerts = 1000
+	var raw, through, ratios []float64
+	var cpuThrough, cpuRaw string
+	for range b.rounds {
+		namespace, err := b.newNamespace(ctx)
+		if err != nil {
+			return nil, err
+		}
+		counter, err := b.countJobs(ctx, namespace, alerts+1)
+		if err != nil {
+			return nil, err
+		}
+		before, err := b.cpu()
+		if err != nil {
+			return nil, err
+		}
+		begin := time.Now()
+		if _, err := sendGroups(ctx, b.sender, b.triggerURL(namespace), alertName, alerts); err != nil {
+			return nil, err
+		}
+		if err := counter.await(ctx, alerts); err != nil {
+			return nil, err
+		}
+		if cpuThrough, err = b.cpuEach(before, alerts); err != nil {
+			return nil, err
+		}
+		through = append(through, perSecond(alerts, time.Since(begin)))
+		counter.stop()
+
+		if before, err = b.cpu(); err != nil {
+			return nil, err
+		}
+		rate, err := b.rawJobs(ctx, alerts)
+		if err != nil {
+			return nil, err
+		}
+		if cpuRaw, err = b.cpuEach(before, alerts); err != nil {
+			return nil, err
+		}
+		raw = append(raw, rate)
+		ratios = append(ratios, through[len(through)-1]/rate)
+	}
+	r := &result{Name: "Jobs per second in a storm / raw Job creates per second", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
+		"Jobs per second in a storm, from the first notification to the last Job": list(through, "/s"),
+		"raw Job creates per second":                         list(raw, "/s"),
+		"processor time for each Job in a storm, last round": cpuThrough,
+		"processor time for each raw Job, last round":        cpuRaw,
+	}}
+	return []*result{r.reach(">= 0.75", r.Value >= 0.75)}, nil
+}
+
+// rawJobs creates Jobs like those of the reaction with a client of the bench, as many at a time as Karo does.
+func (b *bench) rawJobs(ctx context.Context, n int) (perSec float64, err error) {
+	const workers = 16
+	namespace, err := b.newNamespace(ctx)
+	if err != nil {
+		return 0, err
+	}
+	config := rest.CopyConfig(b.cluster.Config)
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for i := range n {
+		group.Go(func() error {
+			job, err := newJob(namespace, i)
+			if err != nil {
+				return err
+			}
+			_, err = client.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{})
+			return err
+		})
+	}
+	err = group.Wait()
+	return perSecond(n, time.Since(begin)), err
+}

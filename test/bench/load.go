@@ -1,0 +1,276 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+)
+
+// manyReactions is how fast alerts are stored when there are 10,000 reactions that do not answer them, beside how fast
+// they are when there are none.
+func manyReactions(ctx context.Context, b *bench) ([]*result, error) {
+	const alerts, reactions = 2000, 10_000
+	var without, with, ratios []float64
+	round := func() (float64, error) {
+		namespace, err := b.newNamespace(ctx)
+		if err != nil {
+			return 0, err
+		}
+		counter, err := b.countJobs(ctx, namespace, alerts)
+		if err != nil {
+			return 0, err
+		}
+		defer counter.stop()
+		begin := time.Now()
+		if _, err := sendGroups(ctx, b.sender, b.triggerURL(namespace), alertName, alerts); err != nil {
+			return 0, err
+		}
+		rate := perSecond(alerts, time.Since(begin))
+		return rate, counter.await(ctx, alerts) // Before the next round begins.
+	}
+	for range b.rounds {
+		rate, err := round()
+		if err != nil {
+			return nil, err
+		}
+		without = append(without, rate)
+		remove, err := b.addReactions(ctx, reactions)
+		if err != nil {
+			return nil, err
+		}
+		if rate, err = round(); err != nil {
+			return nil, err
+		}
+		with = append(with, rate)
+		if err := remove(); err != nil {
+			return nil, err
+		}
+		ratios = append(ratios, rate/without[len(without)-1])
+	}
+	r := &result{Name: "alerts per second with 10,000 other reactions / with none", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
+		"alerts per second with 10,000 other reactions": list(with, "/s"),
+		"alerts per second with none":                   list(without, "/s"),
+	}}
+	return []*result{r.reach(">= 0.95", r.Value >= 0.95)}, nil
+}
+
+// otherReaction returns a reaction that does not answer the alerts of the bench. Most name their alert, as most do; the
+// others tell by labels, some of them by regular expressions.
+func otherReaction(i int) *v1.AlertReaction {
+	reaction := newReaction(fmt.Sprintf("other-%05d", i))
+	reaction.Spec.AlertName = fmt.Sprintf("Other%d", i)
+	switch {
+	case i%100 == 0:
+		reaction.Spec.Matchers = []v1.Matcher{{Name: "alertname", Operator: "=~", Value: fmt.Sprintf("Other%d.*", i)}, {Name: "severity", Operator: "=~", Value: "warning|critical"}}
+		reaction.Spec.AlertName = ""
+	case i%10 == 0:
+		reaction.Spec.Matchers = []v1.Matcher{{Name: "team", Operator: "=", Value: fmt.Sprintf("team-%d", i)}, {Name: "severity", Operator: "!=", Value: "none"}}
+		reaction.Spec.AlertName = ""
+	case i%2 == 0:
+		reaction.Spec.Matchers = []v1.Matcher{{Name: "severity", Operator: "=~", Value: "warning|critical"}}
+	}
+	return reaction
+}
+
+// largeNotification is one notification of 20,000 alerts.
+func largeNotification(ctx context.Context, b *bench) ([]*result, error) {
+	const alerts = 20_000
+	namespace, err := b.newNamespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body := bodyOf(newAlerts(alertName, 0, alerts))
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	peak := 0.0
+	var watching errgroup.Group
+	watching.Go(func() error {
+		for watched.Err() == nil {
+			rss, err := b.memory("RssAnon")
+			if err != nil {
+				return err
+			}
+			peak = max(peak, rss)
+			pause(watched, 20*time.Millisecond)
+		}
+		return nil
+	})
+	begin := time.Now()
+	_, err = post(ctx, b.sender, b.triggerURL(namespace), body)
+	took := time.Since(begin).Seconds()
+	unwatch()
+	if err := errors.Join(err, watching.Wait()); err != nil {
+		return nil, err
+	}
+	// Nobody waits for all of its Jobs.
+	if err := b.client.KaroV1().Executions(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		return nil, err
+	}
+	stored := &result{Name: "one notification of 20,000 alerts stored", Value: took, Unit: "s", Parts: map[string]string{
+		"size": fmt.Sprintf("%.1f MB", float64(len(body))/1e6),
+	}}
+	memory := &result{Name: "anonymous RSS meanwhile, at most", Value: peak, Unit: "MiB"}
+	return []*result{stored.reach("< 5 s", took < 5), memory.reach("< 512 MiB", peak < 512)}, nil
+}
+
+// fairness is how long a sender of one alert waits while another sends as much as it can.
+func fairness(ctx context.Context, b *bench) ([]*result, error) {
+	const quiet, noisy = 40, 32
+	namespace, err := b.newNamespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	other, err := b.newSender(ctx, "noisy")
+	if err != nil {
+		return nil, err
+	}
+	one := func(i int) error {
+		_, err := post(ctx, b.sender, b.triggerURL(namespace), bodyOf(newAlerts("Nobody", i, 1)))
+		return err
+	}
+	alone, err := timed(quiet, one)
+	if err != nil {
+		return nil, err
+	}
+	flooding, stop := context.WithCancel(ctx)
+	defer stop()
+	var flood errgroup.Group
+	var number atomic.Int64
+	for range noisy {
+		flood.Go(func() error {
+			for flooding.Err() == nil {
+				n := int(number.Add(groupSize))
+				if status, err := post(flooding, other, b.triggerURL(namespace), bodyOf(newAlerts(alertName, n, groupSize))); err != nil && status != 0 && status < 500 {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	beside, err := timed(quiet, one)
+	stop()
+	if err := errors.Join(err, flood.Wait()); err != nil {
+		return nil, err
+	}
+	p99 := quantile(beside, 0.99).Seconds()
+	r := &result{Name: "one alert beside 32 notifications of 50 at a time, p99", Value: p99, Unit: "s", Parts: map[string]string{
+		"alone, p50 (p99)":                  p50(alone),
+		"beside, p50 (p99)":                 p50(beside),
+		"alerts of the other one meanwhile": fmt.Sprint(number.Load()),
+	}}
+	return []*result{r.reach("< 5 s", p99 < 5)}, nil
+}
+
+// crashes is whether each of 10,000 alerts runs once when each is sent twice and Karo is killed again and again.
+func crashes(ctx context.Context, b *bench) ([]*result, error) {
+	const alerts, copies, minKills = 10_000, 2, 5
+	namespace, err := b.newNamespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bodies := make([][]byte, alerts/groupSize)
+	for i := range bodies {
+		bodies[i] = bodyOf(newAlerts(alertName, i*groupSize, groupSize))
+	}
+	var refused, kills atomic.Int64
+	sending, sent := context.WithCancel(ctx)
+	defer sent()
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for kills.Load() < minKills || sending.Err() == nil {
+			pause(groupCtx, time.Duration(500+rand.IntN(2500))*time.Millisecond)
+			if groupCtx.Err() != nil {
+				return groupCtx.Err()
+			}
+			b.karo.Process().Kill()
+			kills.Add(1)
+			if err := b.karo.Start(groupCtx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer sent()
+		var senders errgroup.Group
+		for range copies {
+			senders.Go(func() error {
+				var each errgroup.Group
+				each.SetLimit(4)
+				for _, body := range bodies {
+					each.Go(func() error { return b.sendUntilTaken(groupCtx, namespace, body, &refused) })
+				}
+				return each.Wait()
+			})
+		}
+		return senders.Wait()
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := b.karo.Available(ctx); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	var jobs, distinct int
+	for {
+		list, err := b.cluster.Client.BatchV1().Jobs(namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+		if err != nil {
+			return nil, err
+		}
+		of := map[string]bool{}
+		for i := range list.Items {
+			of[list.Items[i].Annotations["karo.io/fingerprint"]] = true
+		}
+		if jobs, distinct = len(list.Items), len(of); distinct == alerts || time.Since(begin) > 2*time.Minute {
+			break
+		}
+		pause(ctx, time.Second)
+	}
+	lost, doubled := alerts-distinct, jobs-distinct
+	parts := map[string]string{
+		"kills": fmt.Sprint(kills.Load()), "Jobs": fmt.Sprint(jobs), "sends answered by 503, or not at all, and repeated": fmt.Sprint(refused.Load()),
+		"from the last kill to the last Job": time.Since(begin).Round(100 * time.Millisecond).String(),
+	}
+	lostLine := &result{Name: "of 10,000 alerts, each sent twice, with kills: lost", Value: float64(lost), Parts: parts}
+	doubledLine := &result{Name: "of 10,000 alerts, each sent twice, with kills: doubled", Value: float64(doubled)}
+	return []*result{lostLine.reach("0", lost == 0), doubledLine.reach("0", doubled == 0)}, nil
+}
+
+// sendUntilTaken sends a notification as Alertmanager does: again after a status of 500 and above, or none.
+func (b *bench) sendUntilTaken(ctx context.Context, namespace string, body []byte, again *atomic.Int64) error {
+	for ctx.Err() == nil {
+		status, err := post(ctx, b.sender, b.triggerURL(namespace), body)
+		switch {
+		case err == nil:
+			return nil
+		case status != 0 && status < http.StatusInternalServerError && status != http.StatusOK:
+			return fmt.Errorf("an answer that loses the notification: %w", err)
+		}
+		again.Add(1)
+		pause(ctx, 200*time.Millisecond)
+	}
+	return ctx.Err()
+}
+
+// pause waits for a while, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
