@@ -5,6 +5,7 @@ package matching
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -15,36 +16,50 @@ import (
 )
 
 const (
-	byAlertName          = "alertName"
-	inClusterByAlertName = "inCluster"
+	byLabel          = "label"
+	inClusterByLabel = "inClusterByLabel"
 )
 
 // Indexers are the indexes that an Index needs on the informer of the reactions.
 func Indexers() cache.Indexers {
 	return cache.Indexers{
 		cache.NamespaceIndex: cache.MetaNamespaceIndexFunc,
-		byAlertName: func(obj any) ([]string, error) {
+		byLabel: func(obj any) ([]string, error) {
 			reaction := obj.(*karo.AlertReaction)
-			return []string{reaction.Namespace + "/" + indexedName(&reaction.Spec)}, nil
+			return []string{reaction.Namespace + "/" + neededLabel(&reaction.Spec)}, nil
 		},
-		inClusterByAlertName: func(obj any) ([]string, error) {
-			return []string{indexedName(&obj.(*karo.AlertReaction).Spec)}, nil
+		inClusterByLabel: func(obj any) ([]string, error) {
+			return []string{neededLabel(&obj.(*karo.AlertReaction).Spec)}, nil
 		},
 	}
 }
 
-// indexedName returns the only alert name that a reaction can answer, or "" when it may answer several.
-func indexedName(spec *karo.AlertReactionSpec) string {
+// neededLabel returns a label that every alert has which a reaction answers, or anyLabel when none is known: the name of
+// the alert, if possible, which tells most apart.
+func neededLabel(spec *karo.AlertReactionSpec) string {
 	if spec.AlertName != "" {
-		return spec.AlertName
+		return labelKey(alertNameLabel, spec.AlertName)
 	}
+	needed := anyLabel
 	for _, m := range spec.Matchers {
-		if m.Name == alertNameLabel && (m.Operator == karo.MatchEqual || m.Operator == "") {
-			return m.Value
+		if (m.Operator != karo.MatchEqual && m.Operator != "") || m.Value == "" || strings.HasPrefix(m.Name, annotationPrefix) {
+			continue
+		}
+		if m.Name == alertNameLabel {
+			return labelKey(m.Name, m.Value)
+		}
+		if needed == anyLabel {
+			needed = labelKey(m.Name, m.Value)
 		}
 	}
-	return ""
+	return needed
 }
+
+// anyLabel is the key of the reactions of which it is not known what label they need.
+const anyLabel = ""
+
+// labelKey returns the key of a label. A byte that is in no valid UTF-8 separates the two.
+func labelKey(name, value string) string { return name + "\xff" + value }
 
 // Index finds the reactions that answer an alert without asking all of them.
 type Index struct {
@@ -85,12 +100,8 @@ func WithinScope(namespace string, alert *karo.AlertOccurrence, reaction *karo.A
 // Match returns the reactions of a namespace, or of all namespaces if it is "", that answer an alert, and how many more
 // match one that is not within their scope. The reactions are shared and must not be changed.
 func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) (matched []*karo.AlertReaction, withheld int) {
-	names := []string{alert.Labels[alertNameLabel]}
-	if names[0] != "" {
-		names = append(names, "")
-	}
-	for _, name := range names {
-		for _, reaction := range x.candidates(namespace, name) {
+	consider := func(key string) {
+		for _, reaction := range x.candidates(namespace, key) {
 			rules := x.Rules(reaction)
 			if reaction.DeletionTimestamp != nil || rules == nil || !rules.Match(alert) {
 				continue
@@ -102,6 +113,10 @@ func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) (matched []
 			}
 		}
 	}
+	for name, value := range alert.Labels {
+		consider(labelKey(name, value))
+	}
+	consider(anyLabel)
 	return matched, withheld
 }
 
@@ -131,10 +146,11 @@ func (x *Index) All(namespace string) []*karo.AlertReaction {
 	return typed(objs)
 }
 
-func (x *Index) candidates(namespace, alertName string) []*karo.AlertReaction {
-	index, key := byAlertName, namespace+"/"+alertName
+// candidates returns the reactions that need a label, by its key.
+func (x *Index) candidates(namespace, label string) []*karo.AlertReaction {
+	index, key := byLabel, namespace+"/"+label
 	if namespace == "" {
-		index, key = inClusterByAlertName, alertName
+		index, key = inClusterByLabel, label
 	}
 	objs, err := x.reactions.ByIndex(index, key)
 	if err != nil {

@@ -5,6 +5,7 @@ package matching
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -153,6 +154,69 @@ func TestIndexMatch(t *testing.T) {
 
 // Of the alerts of the whole cluster, a reaction is given those of its own namespace, unless it may answer all. Who sends
 // to a namespace says itself whose alerts they are.
+// Whatever the index looks up, it finds what asking every reaction would.
+func TestIndexFindsWhatAllAre(t *testing.T) {
+	const seed = 1
+	random := rand.New(rand.NewPCG(seed, seed))
+	pick := func(of ...string) string { return of[random.IntN(len(of))] }
+	operators := []karo.MatchOperator{"", karo.MatchEqual, karo.MatchNotEqual, karo.MatchRegexp, karo.MatchNotRegexp}
+	var reactions []*karo.AlertReaction
+	for i := range 500 {
+		var matchers []karo.Matcher
+		for range random.IntN(4) {
+			matchers = append(matchers, karo.Matcher{
+				Name: pick("alertname", "team", "pod", "annotations.team"), Operator: operators[random.IntN(len(operators))], Value: pick("", "a", "b", "a|b"),
+			})
+		}
+		reactions = append(reactions, reaction(pick("x", "y"), fmt.Sprint("r-", i), pick("", "", "a"), matchers...))
+	}
+	index, _ := newIndex(t, reactions...)
+	found := 0
+	for range 200 {
+		alert := alertOf(map[string]string{"alertname": pick("a", "b")})
+		for _, label := range []string{"team", "pod"} {
+			if random.IntN(3) > 0 {
+				alert.Labels[label] = pick("a", "b", "")
+			}
+		}
+		for _, namespace := range []string{"x", "y", ""} {
+			var want []string
+			for _, r := range reactions {
+				if rules := index.Rules(r); rules != nil && rules.Match(alert) && (namespace == "" || namespace == r.Namespace) {
+					want = append(want, r.Namespace+"/"+r.Name)
+				}
+			}
+			expectMatch(t, index, namespace, alert, want...)
+			found += len(want)
+		}
+	}
+	if found < 1000 {
+		t.Errorf("only %d matches: the test says little", found)
+	}
+}
+
+// A reaction is not asked about an alert that lacks a label which it needs.
+func TestNeededLabel(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spec karo.AlertReactionSpec
+		want string
+	}{
+		"the alert name":               {reaction("x", "r", "A", equal("team", "a")).Spec, labelKey("alertname", "A")},
+		"the alert name as a matcher":  {reaction("x", "r", "", equal("team", "a"), equal("alertname", "A")).Spec, labelKey("alertname", "A")},
+		"another label":                {reaction("x", "r", "", karo.Matcher{Name: "pod", Operator: karo.MatchRegexp, Value: "p"}, equal("team", "a"), equal("pod", "b")).Spec, labelKey("team", "a")},
+		"an operator that is left out": {reaction("x", "r", "", karo.Matcher{Name: "team", Value: "a"}).Spec, labelKey("team", "a")},
+		"the empty value":              {reaction("x", "r", "", equal("team", "")).Spec, anyLabel},
+		"an annotation":                {reaction("x", "r", "", equal("annotations.team", "a")).Spec, anyLabel},
+		"no equality":                  {reaction("x", "r", "", karo.Matcher{Name: "team", Operator: karo.MatchNotEqual, Value: ""}).Spec, anyLabel},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := neededLabel(&tc.spec); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestIndexScope(t *testing.T) {
 	own, all := reaction("a", "own", "A"), reaction("a", "all", "A")
 	own.Spec.AlertScope = karo.ScopeNamespace
