@@ -47,7 +47,7 @@ const (
 	freshTimeout = 5 * time.Second
 	// storeConcurrency is how many alerts of one notification are stored at a time. etcd commits concurrent writes
 	// together, so one at a time would wait for the disk once an alert.
-	storeConcurrency = 64
+	storeConcurrency = 32
 )
 
 // Store keeps what Ingest creates.

@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	// maxBytes bounds the bodies that are in memory at a time, of all senders.
-	maxBytes = 4 * MaxBodyBytes
+	// maxBytes bounds the bodies that are in memory at a time, of all senders. What they are decoded to is some times as
+	// large.
+	maxBytes = 2 * MaxBodyBytes
 	// maxSenderBytes bounds those of one sender, so that it cannot starve the others.
-	maxSenderBytes = maxBytes / 2
-	// minBytes is what a body counts at least, so that many small ones are bounded too.
-	minBytes = 64 << 10
+	maxSenderBytes = MaxBodyBytes
+	// minBytes is what a body counts at least, so that of the notifications of one sender no more than 16 are stored at a
+	// time, and of all senders 32: more would not be faster, and the last would wait for all.
+	minBytes = maxSenderBytes / 16
 	// patience is how long a notification waits for its turn before its sender is told to try again.
-	patience = 5 * time.Second
+	patience = 3 * time.Second
 )
 
 // Limiter bounds the notifications that are handled at a time, by the size of their bodies.

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// largest is the size of a body, two of which are the share of one sender.
-	largest = MaxBodyBytes
+	// large is the size of a body, two of which are the share of one sender.
+	large = maxSenderBytes / 2
 
 	tooManyOfSender = "too many notifications of this sender at once, try again"
 	tooMany         = "too many notifications at once, try again"
@@ -78,17 +78,17 @@ func TestASenderDoesNotStopAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter()
 		a, b := from(t.Context(), "a"), from(t.Context(), "b")
-		one, two := mustAcquire(a, t, l, largest), mustAcquire(a, t, l, largest)
+		one, two := mustAcquire(a, t, l, large), mustAcquire(a, t, l, large)
 		// Many more of the same sender wait, and take nothing from the others meanwhile.
 		done := make(chan struct{})
 		for range 10 {
 			go func() {
-				expectRefused(a, t, l, largest, tooManyOfSender, patience)
+				expectRefused(a, t, l, large, tooManyOfSender, patience)
 				done <- struct{}{}
 			}()
 		}
 		synctest.Wait()
-		three, four := mustAcquire(b, t, l, largest), mustAcquire(b, t, l, largest)
+		three, four := mustAcquire(b, t, l, large), mustAcquire(b, t, l, large)
 		for range 10 {
 			<-done
 		}
@@ -105,13 +105,13 @@ func TestAllSendersTogetherAreBounded(t *testing.T) {
 		// The one that is held keeps the share of the sender, of which what is refused must give back its part.
 		releases := []func(){mustAcquire(from(t.Context(), "d"), t, l, 1)}
 		for _, sender := range []string{"a", "a", "b"} {
-			releases = append(releases, mustAcquire(from(t.Context(), sender), t, l, largest))
+			releases = append(releases, mustAcquire(from(t.Context(), sender), t, l, large))
 		}
 		for range 3 {
-			expectRefused(from(t.Context(), "d"), t, l, largest, tooMany, patience)
+			expectRefused(from(t.Context(), "d"), t, l, large, tooMany, patience)
 		}
 		releases[1]()
-		releases[1] = mustAcquire(from(t.Context(), "d"), t, l, largest)
+		releases[1] = mustAcquire(from(t.Context(), "d"), t, l, large)
 		for _, release := range releases {
 			release()
 		}
@@ -124,14 +124,14 @@ func TestATurnComesWhenRoomIsMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := NewLimiter()
-				first := mustAcquire(from(t.Context(), "a"), t, l, largest)
+				first := mustAcquire(from(t.Context(), "a"), t, l, large)
 				var rest []func()
 				for _, sender := range []string{"a", "b", "b"} {
-					rest = append(rest, mustAcquire(from(t.Context(), sender), t, l, largest))
+					rest = append(rest, mustAcquire(from(t.Context(), sender), t, l, large))
 				}
 				got := make(chan func())
 				go func() {
-					release, err := l.acquire(from(t.Context(), waiting), body(largest), MaxBodyBytes)
+					release, err := l.acquire(from(t.Context(), waiting), body(large), MaxBodyBytes)
 					if err != nil {
 						t.Errorf("room was made at once, but: %v", err)
 						release = func() {}
@@ -169,14 +169,14 @@ func TestWaitingEndsWithTheRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := NewLimiter()
-				one, two := mustAcquire(from(t.Context(), "a"), t, l, largest), mustAcquire(from(t.Context(), "a"), t, l, largest)
+				one, two := mustAcquire(from(t.Context(), "a"), t, l, large), mustAcquire(from(t.Context(), "a"), t, l, large)
 				ctx, cancel := end(from(t.Context(), "a"))
 				defer cancel()
-				expectRefused(ctx, t, l, largest, tooManyOfSender, time.Second)
-				three, four := mustAcquire(from(t.Context(), "b"), t, l, largest), mustAcquire(from(t.Context(), "b"), t, l, largest)
+				expectRefused(ctx, t, l, large, tooManyOfSender, time.Second)
+				three, four := mustAcquire(from(t.Context(), "b"), t, l, large), mustAcquire(from(t.Context(), "b"), t, l, large)
 				ctx, cancel = end(from(t.Context(), "c"))
 				defer cancel()
-				expectRefused(ctx, t, l, largest, tooMany, time.Second)
+				expectRefused(ctx, t, l, large, tooMany, time.Second)
 				for _, release := range []func(){one, two, three, four} {
 					release()
 				}
@@ -192,13 +192,13 @@ func TestSizes(t *testing.T) {
 		size int64
 		fit  int
 	}{
-		"not known":     {-1, 2},
+		"not known":     {-1, 1},
 		"empty":         {0, maxSenderBytes / minBytes},
 		"small":         {1, maxSenderBytes / minBytes},
 		"a little":      {2 * minBytes, maxSenderBytes / minBytes / 2},
-		"half":          {MaxBodyBytes / 2, 4},
-		"the largest":   {MaxBodyBytes, 2},
-		"over the size": {100 * MaxBodyBytes, 2},
+		"half":          {MaxBodyBytes / 2, 2},
+		"the largest":   {MaxBodyBytes, 1},
+		"over the size": {100 * MaxBodyBytes, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -221,9 +221,9 @@ func TestSizes(t *testing.T) {
 func TestSenderThatIsNotKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter()
-		one, two := mustAcquire(t.Context(), t, l, largest), mustAcquire(t.Context(), t, l, largest)
-		expectRefused(t.Context(), t, l, largest, tooManyOfSender, patience)
-		three := mustAcquire(from(t.Context(), "a"), t, l, largest)
+		one, two := mustAcquire(t.Context(), t, l, large), mustAcquire(t.Context(), t, l, large)
+		expectRefused(t.Context(), t, l, large, tooManyOfSender, patience)
+		three := mustAcquire(from(t.Context(), "a"), t, l, large)
 		for _, release := range []func(){one, two, three} {
 			release()
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,6 +29,10 @@ const (
 	MaxBodyBytes = 64 << 20
 	// maxSimulateBytes is that of the largest to simulate, whose answer is much larger than itself.
 	maxSimulateBytes = 256 << 10
+	// answerWithin is how long the alerts of a notification may take to be stored before its sender is told to try again;
+	// those that are stored by then are known the next time. Behind the time that it may have waited for its turn it is
+	// less than the 15 s after which the next Alertmanager of a cluster sends the same.
+	answerWithin = 10 * time.Second
 )
 
 // Handler takes notifications for a namespace or, if that is "", for all. Errors are those of the API.
@@ -74,6 +79,8 @@ func (r *NotificationREST) Connect(ctx context.Context, name string, _ runtime.O
 			responder.Error(bodyError(err))
 			return
 		}
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
 		result, err := handle(ctx, genericapirequest.NamespaceValue(ctx), n)
 		if err != nil {
 			responder.Error(err)
