@@ -40,6 +40,15 @@ test-unit: ## Run the tests that need no cluster, with the race detector
 test-integration: ## Run the tests against a real control plane with a real Alertmanager
 	go test -count=1 -timeout=40m -v ./test/integration/...
 
+# The lines of the benchmark to measure, as a regular expression, and where the results go as JSON.
+LINES ?= .
+BENCH_JSON ?= bin/bench.json
+
+.PHONY: bench
+bench: ## Measure what Karo promises about its speed, as ratios (less than 10 minutes; LINES='storm|ingest' for some)
+	go build -o bin/bench ./test/bench
+	@bin/bench -only '$(LINES)' -json '$(BENCH_JSON)'
+
 # How long each fuzz target runs. Little of it goes into making inputs smaller, which by default may take all of it.
 FUZZTIME ?= 2m
 
