@@ -26,6 +26,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/bookkeeping"
+	"karo.io/karo/pkg/embeddedetcd"
 	"karo.io/karo/pkg/events"
 	"karo.io/karo/pkg/executor"
 	"karo.io/karo/pkg/ingest"
@@ -58,6 +59,8 @@ type ExtraConfig struct {
 	AlertMemory time.Duration
 	// Identity is the name of this replica in the lease. Default: a random one.
 	Identity string
+	// Etcd is the embedded etcd, if that is the store.
+	Etcd *embeddedetcd.Server
 }
 
 // Config is the configuration of a Server.
@@ -91,13 +94,15 @@ func (c *Config) Complete() CompletedConfig {
 
 // Server is an API server with the executor beside it.
 type Server struct {
-	generic *genericapiserver.GenericAPIServer
-	caches  []*storecache.Informer
-	memory  *memory.Memory
-	notes   *bookkeeping.Notes
-	events  *events.Recorder
-	leader  *leader
-	giveWay func(ctx context.Context)
+	generic   *genericapiserver.GenericAPIServer
+	etcd      *embeddedetcd.Server // nil if the store is another
+	namespace string
+	caches    []*storecache.Informer
+	memory    *memory.Memory
+	notes     *bookkeeping.Notes
+	events    *events.Recorder
+	leader    *leader
+	giveWay   func(ctx context.Context)
 }
 
 // New puts a Server together. It asks the cluster whether it may serve karo.io there.
@@ -114,7 +119,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 	metrics.Register()
 
-	s := &Server{}
+	s := &Server{etcd: c.extra.Etcd, namespace: c.extra.Namespace}
 	informers := c.generic.SharedInformerFactory.Core().V1().Namespaces()
 	namespaces := &namespaces{lister: informers.Lister(), client: client}
 	// Admission watches webhooks and policies of the cluster, and refuses what comes before it has them.
@@ -123,10 +128,21 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}}
 	// The handlers are made before the caches; none is called before the server runs.
 	ready := func() error { return c.ready(synced) }
+	full := func() error { return nil }
+	if s.etcd != nil {
+		full = s.etcd.Full
+		// A defragmentation of a large store takes longer than etcd may be silent, and would begin again after a restart.
+		for i, check := range c.generic.LivezChecks {
+			if check.Name() == "etcd" {
+				c.generic.LivezChecks[i] = aliveWhile(s.etcd.Defragmenting, check)
+			}
+		}
+	}
 	chain := c.generic.BuildHandlerChainFunc
 	c.generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
-		return guardNotifications(chain(explainPatches(handler), config), ready)
+		return guardNotifications(chain(keepReserve(explainPatches(handler), full), config), ready)
 	}
+	c.generic.RESTOptionsGetter = fullExplained{c.generic.RESTOptionsGetter}
 	if s.generic, err = c.generic.New("karo-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
 		return nil, fmt.Errorf("generic server: %w", err)
 	}
@@ -244,6 +260,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	running.Go(func() { s.memory.Run(background, s.giveWay) })
 	running.Go(func() { s.notes.Run(background) })
+	if s.etcd != nil {
+		running.Go(func() { s.etcd.Maintain(background, func(full error) { s.tellFull(background, full) }) })
+	}
 	if s.leader != nil {
 		s.leader.start(background, s.caches)
 	}

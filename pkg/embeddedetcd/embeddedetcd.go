@@ -28,8 +28,11 @@ const (
 
 // Server is a running etcd.
 type Server struct {
-	etcd *embed.Etcd
-	lock *os.File
+	etcd      *embed.Etcd
+	lock      *os.File
+	dir       string
+	quota     int64
+	condition condition
 	// Endpoint is what a client of the etcd connects to.
 	Endpoint string
 }
@@ -60,6 +63,11 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("data directory %s is in use by another process: %w", dir, err), lock.Close())
 	}
+	// Without, etcd would end the process, in words that do not tell.
+	if free, err := freeDisk(dir); err == nil && free < minDisk {
+		err = fmt.Errorf("the disk of the data directory %s is full: %s are free, and etcd needs %s to start", dir, mebibytes(free), mebibytes(minDisk))
+		return nil, errors.Join(err, lock.Close())
+	}
 
 	client := url.URL{Scheme: "unix", Path: socket}
 	cfg := embed.NewConfig()
@@ -80,7 +88,7 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting etcd on %s: %w", dir, err), lock.Close())
 	}
-	s := &Server{etcd: etcd, lock: lock, Endpoint: client.String()}
+	s := &Server{etcd: etcd, lock: lock, dir: dir, quota: quotaBytes, Endpoint: client.String()}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {

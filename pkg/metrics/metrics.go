@@ -34,12 +34,36 @@ var (
 		Help:           "What reactions did about the alerts they matched, by outcome: Created, Known, Skipped or Refused.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"outcome"})
+	etcdSize  = etcdGauge("karo_etcd_size_bytes", "Size of the file of the embedded etcd, which its quota is for.")
+	etcdInUse = etcdGauge("karo_etcd_in_use_bytes", "What is in use of the file of the embedded etcd.")
+	etcdQuota = etcdGauge("karo_etcd_quota_bytes", "Size at which the embedded etcd refuses to grow.")
+	etcdFull  = etcdGauge("karo_etcd_full", "Whether the embedded etcd, or its disk, is too full for notifications to be taken: 1 or 0.")
 )
+
+func etcdGauge(name, help string) *metrics.Gauge {
+	return metrics.NewGauge(&metrics.GaugeOpts{Name: name, Help: help, StabilityLevel: metrics.ALPHA})
+}
 
 // Register has the metrics served.
 var Register = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs)
 })
+
+// RegisterEtcd has the metrics of an embedded etcd served.
+var RegisterEtcd = sync.OnceFunc(func() {
+	legacyregistry.MustRegister(etcdSize, etcdInUse, etcdQuota, etcdFull)
+})
+
+// Etcd sets the metrics of an embedded etcd.
+func Etcd(size, inUse, quota int64, full bool) {
+	etcdSize.Set(float64(size))
+	etcdInUse.Set(float64(inUse))
+	etcdQuota.Set(float64(quota))
+	etcdFull.Set(0)
+	if full {
+		etcdFull.Set(1)
+	}
+}
 
 // AlertReceived counts an alert of a notification.
 func AlertReceived(outcome string) { alertsReceived.WithLabelValues(outcome).Inc() }

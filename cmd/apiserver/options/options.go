@@ -255,8 +255,10 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	identity := ""
+	var etcd *embeddedetcd.Server
 	if o.embedded() {
-		etcd, err := embeddedetcd.Start(ctx, o.DataDir, o.EtcdQuotaBytes)
+		var err error
+		etcd, err = embeddedetcd.Start(ctx, o.DataDir, o.EtcdQuotaBytes)
 		if err != nil {
 			return fmt.Errorf("--data-dir: %w", err)
 		}
@@ -272,7 +274,7 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config.ExtraConfig.Identity = identity
+	config.ExtraConfig.Identity, config.ExtraConfig.Etcd = identity, etcd
 	server, err := config.Complete().New(ctx)
 	if err != nil {
 		return err

@@ -1,0 +1,110 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/registry/karo/alert"
+)
+
+// keepReserve takes no notifications while the store is full. What room is left is for runs to end in, and to be deleted:
+// the rest of the API goes on.
+func keepReserve(handler http.Handler, full func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		info, ok := request.RequestInfoFrom(req.Context())
+		if ok && info.Verb == "create" && info.APIGroup == karo.GroupName && info.Name == alert.Trigger &&
+			(info.Resource == "alerts" || info.Resource == "clusteralerts") {
+			if err := full(); err != nil {
+				responsewriters.ErrorNegotiated(apierrors.NewServiceUnavailable("no notifications are taken, try again: "+err.Error()),
+					Codecs, schema.GroupVersion{Group: karo.GroupName}, w, req)
+				return
+			}
+		}
+		handler.ServeHTTP(w, req)
+	})
+}
+
+// aliveWhile has a health check pass while something takes its time.
+func aliveWhile(busy func() bool, check healthz.HealthChecker) healthz.HealthChecker {
+	return healthz.NamedCheck(check.Name(), func(req *http.Request) error {
+		if busy() {
+			return nil
+		}
+		return check.Check(req)
+	})
+}
+
+// tellFull tells that the store is full, or has room again.
+func (s *Server) tellFull(ctx context.Context, full error) {
+	logger := klog.FromContext(ctx)
+	if full != nil {
+		logger.Error(full, "No notifications are taken")
+		s.events.Namespace(s.namespace, corev1.EventTypeWarning, "StoreFull", "No notifications are taken: %v", full)
+		return
+	}
+	logger.Info("The store has room again; notifications are taken")
+	s.events.Namespace(s.namespace, corev1.EventTypeNormal, "StoreHasRoom", "The store has room again; notifications are taken")
+}
+
+// fullExplained has writes that etcd has no room for answered so that they may be tried again, and that it can be
+// understood.
+type fullExplained struct {
+	generic.RESTOptionsGetter
+}
+
+// GetRESTOptions implements generic.RESTOptionsGetter.
+func (g fullExplained) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
+	opts, err := g.RESTOptionsGetter.GetRESTOptions(resource, example)
+	if err != nil {
+		return opts, err
+	}
+	decorator := opts.Decorator
+	opts.Decorator = func(config *storagebackend.ConfigForResource, prefix string, key func(runtime.Object) (string, error), newObject, newList func() runtime.Object,
+		attrs storage.AttrFunc, trigger storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
+		store, destroy, err := decorator(config, prefix, key, newObject, newList, attrs, trigger, indexers)
+		return explainedStore{store}, destroy, err
+	}
+	return opts, nil
+}
+
+type explainedStore struct {
+	storage.Interface
+}
+
+// Create implements storage.Interface.
+func (s explainedStore) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	return explainFull(s.Interface.Create(ctx, key, obj, out, ttl))
+}
+
+// GuaranteedUpdate implements storage.Interface.
+func (s explainedStore) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
+	return explainFull(s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, tryUpdate, cached))
+}
+
+func explainFull(err error) error {
+	if !errors.Is(err, rpctypes.ErrNoSpace) {
+		return err
+	}
+	return apierrors.NewServiceUnavailable("the store is full (etcd: " + rpctypes.ErrNoSpace.Error() + "), try again once objects have been deleted, or its quota is higher")
+}
