@@ -26,6 +26,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/bookkeeping"
+	"karo.io/karo/pkg/caps"
 	"karo.io/karo/pkg/embeddedetcd"
 	"karo.io/karo/pkg/events"
 	"karo.io/karo/pkg/executor"
@@ -57,6 +58,8 @@ type ExtraConfig struct {
 	ExecutorWorkers int
 	// AlertMemory is how long an Alert is remembered after it was last seen.
 	AlertMemory time.Duration
+	// MaxReactions and MaxExecutions are how many of each a namespace may have; 0 is no limit.
+	MaxReactions, MaxExecutions int
 	// Identity is the name of this replica in the lease. Default: a random one.
 	Identity string
 	// Etcd is the embedded etcd, if that is the store.
@@ -147,7 +150,13 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 		return nil, fmt.Errorf("generic server: %w", err)
 	}
 
-	stores, err := karorest.NewStores(Scheme, c.generic.RESTOptionsGetter, c.generic.Authorization.Authorizer)
+	limits := karorest.Caps{
+		AlertReactions: caps.New(karo.Resource("alertreactions"), c.extra.MaxReactions,
+			"delete some, or have --max-reactions-per-namespace of karo-apiserver raised"),
+		Executions: caps.New(karo.Resource("executions"), c.extra.MaxExecutions,
+			"delete some that have ended, or have --max-executions-per-namespace of karo-apiserver raised"),
+	}
+	stores, err := karorest.NewStores(Scheme, c.generic.RESTOptionsGetter, c.generic.Authorization.Authorizer, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +180,13 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	for _, cache := range s.caches {
 		synced = append(synced, cache.HasSynced)
 	}
+	for informer, limit := range map[*storecache.Informer]*caps.Cap{reactions: limits.AlertReactions, executions: limits.Executions} {
+		counting, err := informer.AddEventHandler(limit)
+		if err != nil {
+			return nil, fmt.Errorf("counting objects: %w", err)
+		}
+		synced = append(synced, counting.HasSynced)
+	}
 	index, err := matching.NewIndex(reactions)
 	if err != nil {
 		return nil, err
@@ -189,6 +205,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	handler := &ingest.Ingest{
 		Index: index, Memory: s.memory, Caches: s.caches, Store: own, Namespaces: namespaces, RenderJobs: jobs.All,
 		Notes: s.notes, Events: s.events, Storing: &storing, OwnNamespace: c.extra.Namespace,
+		Cap: limits.Executions,
 	}
 
 	group := genericapiserver.NewDefaultAPIGroupInfo(karo.GroupName, Scheme, metav1.ParameterCodec, Codecs)

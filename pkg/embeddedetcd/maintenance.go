@@ -119,7 +119,9 @@ func (m *maintainer) look(ctx context.Context) error {
 	case alarm: // Nothing more comes, and so no watch stays behind.
 		m.compact(ctx, rev, 1)
 	case time.Since(m.marked) >= minRest:
-		if inUse >= m.part(compactAt) {
+		if m.Full() != nil {
+			m.compact(ctx, m.mark, 1) // What was deleted is in use until its history goes.
+		} else if inUse >= m.part(compactAt) {
 			m.compact(ctx, m.mark, minHistory)
 		}
 		m.mark, m.marked = rev, time.Now()

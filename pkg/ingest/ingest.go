@@ -28,6 +28,7 @@ import (
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/caps"
 	"karo.io/karo/pkg/events"
 	"karo.io/karo/pkg/matching"
 	"karo.io/karo/pkg/memory"
@@ -98,6 +99,8 @@ type Ingest struct {
 	Events     Events
 	// Storing is the lane of the notifications that are being stored.
 	Storing *precedence.Lane
+	// Cap bounds the Executions of a namespace. The Store keeps to it; a simulation asks it.
+	Cap *caps.Cap
 	// OwnNamespace is where it is told what was refused of the alerts of the whole cluster.
 	OwnNamespace string
 
@@ -427,7 +430,9 @@ func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *kar
 
 // permanent turns an error that would come again into a refusal of this one run, and passes on any other.
 func permanent(err error, result *karo.ReactionResult) error {
-	if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) && !errors.Is(err, rpctypes.ErrRequestTooLarge) {
+	if caps.IsExceeded(err) {
+		result.Reason = v1.ReasonTooManyExecutions
+	} else if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) && !errors.Is(err, rpctypes.ErrRequestTooLarge) {
 		return err
 	}
 	result.Outcome, result.Execution, result.Message = karo.RunRefused, "", err.Error()
@@ -457,17 +462,28 @@ func (i *Ingest) simulate(ctx context.Context, namespace string, n *notification
 				return err
 			}
 			if result.Outcome == karo.RunCreated {
-				jobs, err := i.RenderJobs(e, &reaction.Spec)
-				if err != nil {
-					result.Message = err.Error()
+				if err := i.preview(e, reaction, &result); err != nil {
+					return err
 				}
-				result.Jobs = jobs
 			}
 		}
 		result.Matchers = rules.Explain(alert)
 		out.Reactions = append(out.Reactions, result)
 	}
 	settle(alert, out, matched)
+	return nil
+}
+
+// preview says what would become of an Execution.
+func (i *Ingest) preview(e *karo.Execution, reaction *karo.AlertReaction, result *karo.ReactionResult) error {
+	if err := i.Cap.Check(e.Namespace, e.Name); err != nil {
+		return permanent(err, result)
+	}
+	jobs, err := i.RenderJobs(e, &reaction.Spec)
+	if err != nil {
+		result.Message = err.Error()
+	}
+	result.Jobs = jobs
 	return nil
 }
 

@@ -70,6 +70,8 @@ type Options struct {
 	ExecutorWorkers int
 	// AlertMemory is how long an Alert is remembered after it was last seen.
 	AlertMemory time.Duration
+	// MaxReactions and MaxExecutions are how many of each a namespace may have; 0 is no limit.
+	MaxReactions, MaxExecutions int
 }
 
 // New returns the default options.
@@ -82,6 +84,8 @@ func New() *Options {
 		Executor:        true,
 		ExecutorWorkers: 16,
 		AlertMemory:     720 * time.Hour,
+		MaxReactions:    10_000,
+		MaxExecutions:   50_000,
 	}
 	// What is stored is v1, whatever version it was written in.
 	o.Recommended.Etcd.StorageConfig.EncodeVersioner = runtime.NewMultiGroupVersioner(v1.SchemeGroupVersion, schema.GroupKind{Group: karo.GroupName})
@@ -128,6 +132,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.BoolVar(&o.Executor, "executor", o.Executor, "Whether this replica may turn Executions into Jobs. One replica at a time does, by lease.")
 	fs.IntVar(&o.ExecutorWorkers, "executor-workers", o.ExecutorWorkers, "How many Executions are worked on at a time.")
 	fs.DurationVar(&o.AlertMemory, "alert-memory", o.AlertMemory, "How long an alert is remembered after it was last seen. An alert that is forgotten runs again when it is sent again.")
+	fs.IntVar(&o.MaxReactions, "max-reactions-per-namespace", o.MaxReactions, "How many AlertReactions a namespace may have; 0 is no limit. More are refused.")
+	fs.IntVar(&o.MaxExecutions, "max-executions-per-namespace", o.MaxExecutions, "How many Executions a namespace may have; 0 is no limit. For more, the run is refused and the answer to the notification says so; it runs at a later notification once there is room.")
 
 	fs = sections.FlagSet("etcd")
 	o.Recommended.Etcd.AddFlags(fs)
@@ -200,6 +206,12 @@ func (o *Options) Validate() error {
 	if o.AlertMemory < minAlertMemory {
 		errs = append(errs, fmt.Errorf("--alert-memory must be at least %s: an alert that is forgotten while it fires runs again", minAlertMemory))
 	}
+	if o.MaxReactions < 0 {
+		errs = append(errs, errors.New("--max-reactions-per-namespace must be 0 or greater"))
+	}
+	if o.MaxExecutions < 0 {
+		errs = append(errs, errors.New("--max-executions-per-namespace must be 0 or greater"))
+	}
 	return utilerrors.NewAggregate(errs)
 }
 
@@ -244,6 +256,8 @@ func (o *Options) Config() (*apiserver.Config, error) {
 		Executor:        o.Executor,
 		ExecutorWorkers: o.ExecutorWorkers,
 		AlertMemory:     o.AlertMemory,
+		MaxReactions:    o.MaxReactions,
+		MaxExecutions:   o.MaxExecutions,
 	}}
 	return config, nil
 }

@@ -46,10 +46,12 @@ func TestMissingPlugins(t *testing.T) {
 // What is wrong with the flags is said by their names.
 func TestValidate(t *testing.T) {
 	for flag, set := range map[string]func(*Options){
-		"--data-dir":                  func(o *Options) { o.DataDir = "" },
-		"--embedded-etcd-quota-bytes": func(o *Options) { o.EtcdQuotaBytes = 0 },
-		"--executor-workers":          func(o *Options) { o.ExecutorWorkers = 0 },
-		"--alert-memory":              func(o *Options) { o.AlertMemory = time.Hour },
+		"--data-dir":                     func(o *Options) { o.DataDir = "" },
+		"--embedded-etcd-quota-bytes":    func(o *Options) { o.EtcdQuotaBytes = 0 },
+		"--executor-workers":             func(o *Options) { o.ExecutorWorkers = 0 },
+		"--alert-memory":                 func(o *Options) { o.AlertMemory = time.Hour },
+		"--max-reactions-per-namespace":  func(o *Options) { o.MaxReactions = -1 },
+		"--max-executions-per-namespace": func(o *Options) { o.MaxExecutions = -1 },
 	} {
 		o := New()
 		set(o)

@@ -712,7 +712,7 @@ const (
 	// RunSkipped means that the reaction does not run; the reason says why. Of one that is suspended there is an Execution
 	// that says so.
 	RunSkipped RunOutcome = "Skipped"
-	// RunRefused means that the Execution can never be stored; the message says why.
+	// RunRefused means that the Execution cannot be stored; the message says why.
 	RunRefused RunOutcome = "Refused"
 	// RunUnmatched means, in a simulation, that the reaction does not match the alert.
 	RunUnmatched RunOutcome = "Unmatched"

@@ -22181,7 +22181,7 @@ func schema_pkg_apis_karo_v1_ReactionResult(ref common.ReferenceCallback) common
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Outcome is Created, Known, Skipped, Refused or, in a simulation, Unmatched.\n\nPossible enum values:\n - `\"Created\"` means that an Execution was created; in a simulation, that it would be.\n - `\"Known\"` means that the reaction has run for this occurrence, or for a later one, before.\n - `\"Refused\"` means that the Execution can never be stored; the message says why.\n - `\"Skipped\"` means that the reaction does not run; the reason says why. Of one that is suspended there is an Execution that says so.\n - `\"Unmatched\"` means, in a simulation, that the reaction does not match the alert.",
+							Description: "Outcome is Created, Known, Skipped, Refused or, in a simulation, Unmatched.\n\nPossible enum values:\n - `\"Created\"` means that an Execution was created; in a simulation, that it would be.\n - `\"Known\"` means that the reaction has run for this occurrence, or for a later one, before.\n - `\"Refused\"` means that the Execution cannot be stored; the message says why.\n - `\"Skipped\"` means that the reaction does not run; the reason says why. Of one that is suspended there is an Execution that says so.\n - `\"Unmatched\"` means, in a simulation, that the reaction does not match the alert.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

@@ -522,6 +522,9 @@ const (
 	ReasonWrongScope = "WrongScope"
 	// ReasonFiringNotRun means that the alert is resolved, and that the reaction has not run while it fired.
 	ReasonFiringNotRun = "FiringNotRun"
+	// ReasonTooManyExecutions means that the namespace may not have any more Executions. The reaction runs at a later
+	// notification of the alert, once there is room.
+	ReasonTooManyExecutions = "TooManyExecutions"
 )
 
 const (
@@ -912,7 +915,7 @@ const (
 	// RunSkipped means that the reaction does not run; the reason says why. Of one that is suspended there is an Execution
 	// that says so.
 	RunSkipped RunOutcome = "Skipped"
-	// RunRefused means that the Execution can never be stored; the message says why.
+	// RunRefused means that the Execution cannot be stored; the message says why.
 	RunRefused RunOutcome = "Refused"
 	// RunUnmatched means, in a simulation, that the reaction does not match the alert.
 	RunUnmatched RunOutcome = "Unmatched"

@@ -51,7 +51,7 @@ type byHand struct {
 
 func openByHand(t *testing.T) *byHand {
 	t.Helper()
-	stores, err := karorest.NewStores(registrytest.Scheme, registrytest.NewOptions(t, generic.UndecoratedStorage), authorizer.AuthorizerFunc(mayRunRestart))
+	stores, err := karorest.NewStores(registrytest.Scheme, registrytest.NewOptions(t, generic.UndecoratedStorage), authorizer.AuthorizerFunc(mayRunRestart), karorest.Caps{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/caps"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/notification"
 	"karo.io/karo/pkg/rights"
@@ -35,6 +36,8 @@ type Hand struct {
 	Revisions runs.RevisionStore
 	// Authorizer decides who may run a reaction.
 	Authorizer authorizer.Authorizer
+	// Cap bounds the Executions of a namespace.
+	Cap *caps.Cap
 }
 
 // begin makes what a client wants to create an Execution that can run: the client names the reaction and gives an alert,
@@ -69,6 +72,9 @@ func (h *Hand) begin(ctx context.Context, obj runtime.Object, options *metav1.Cr
 	if reaction.DeletionTimestamp != nil {
 		return nil, apierrors.NewConflict(karo.Resource("alertreactions"), name, fmt.Errorf("it is being deleted"))
 	}
+	if err := h.Cap.Check(namespace, e.Name); err != nil {
+		return nil, err // Before anything is stored for it.
+	}
 	now := nanotime.New(time.Now())
 	e.Spec.Trigger, e.Spec.ReceivedAt = karo.TriggerManual, &now
 	complete(&e.Spec.Alert, reaction)
@@ -78,7 +84,7 @@ func (h *Hand) begin(ctx context.Context, obj runtime.Object, options *metav1.Cr
 			return nil, err
 		}
 	}
-	return func(context.Context, bool) {}, nil
+	return h.Cap.Begin(ctx, e, options)
 }
 
 // onlyAsked says what a client may not give.

@@ -13,6 +13,7 @@ import (
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/karo/v1alpha1"
+	"karo.io/karo/pkg/caps"
 	"karo.io/karo/pkg/records"
 	"karo.io/karo/pkg/registry/karo/alert"
 	"karo.io/karo/pkg/registry/karo/alertreaction"
@@ -29,14 +30,20 @@ type Stores struct {
 	Revisions      *registry.Store
 }
 
+// Caps bound how many objects a namespace may have. One that is nil has no limit.
+type Caps struct {
+	AlertReactions, Executions *caps.Cap
+}
+
 // NewStores opens the storage of every resource.
 // The authorizer decides who may run a reaction by hand.
-func NewStores(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter, a authorizer.Authorizer) (*Stores, error) {
+func NewStores(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter, a authorizer.Authorizer, limits Caps) (*Stores, error) {
 	var stores Stores
 	var err error
 	if stores.AlertReactions, err = alertreaction.NewStorage(typer, optsGetter); err != nil {
 		return nil, err
 	}
+	stores.AlertReactions.Store.BeginCreate = limits.AlertReactions.Begin
 	if stores.Alerts, err = alert.NewStore(typer, optsGetter); err != nil {
 		return nil, err
 	}
@@ -44,11 +51,12 @@ func NewStores(typer runtime.ObjectTyper, optsGetter generic.RESTOptionsGetter, 
 		return nil, err
 	}
 	hand := &execution.Hand{
-		Reactions: stores.AlertReactions.Store, Revisions: &records.Records{Revisions: stores.Revisions}, Authorizer: a,
+		Reactions: stores.AlertReactions.Store, Revisions: &records.Records{Revisions: stores.Revisions}, Authorizer: a, Cap: limits.Executions,
 	}
 	if stores.Executions, err = execution.NewStorage(typer, optsGetter, hand); err != nil {
 		return nil, err
 	}
+	stores.Executions.Store.BeginCreate = limits.Executions.Begin
 	return &stores, nil
 }
 

@@ -36,7 +36,7 @@ func (handler) Simulate(context.Context, string, *notification.Notification) (*k
 
 func open(t *testing.T) *karorest.Stores {
 	t.Helper()
-	stores, err := karorest.NewStores(registrytest.Scheme, registrytest.NewOptions(t, generic.UndecoratedStorage), nil)
+	stores, err := karorest.NewStores(registrytest.Scheme, registrytest.NewOptions(t, generic.UndecoratedStorage), nil, karorest.Caps{})
 	if err != nil {
 		t.Fatal(err)
 	}
