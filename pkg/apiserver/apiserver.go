@@ -237,7 +237,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 		s.leader.run = []func(context.Context) error{
 			x.Run,
 			func(ctx context.Context) error {
-				bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, background)
+				bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, background, full)
 				group, ctx := errgroup.WithContext(ctx)
 				group.Go(func() error { return bookkeeper.Run(ctx) })
 				group.Go(func() error {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
@@ -73,6 +74,7 @@ type Bookkeeper struct {
 	reactions, executions *storecache.Informer
 	fresh                 func(context.Context) error // returns once the informer of the Executions has what was stored before
 	store                 Store
+	full                  func() error
 	queue                 workqueue.TypedRateLimitingInterface[reactionKey]
 
 	proving sync.Mutex
@@ -85,10 +87,10 @@ type Bookkeeper struct {
 }
 
 // NewBookkeeper returns a Bookkeeper over informers of the reactions and of the Executions; the latter has
-// ExecutionIndexers.
-func NewBookkeeper(reactions, executions *storecache.Informer, store Store) *Bookkeeper {
+// ExecutionIndexers. While full returns an error, the store has no room for history.
+func NewBookkeeper(reactions, executions *storecache.Informer, store Store, full func() error) *Bookkeeper {
 	return &Bookkeeper{
-		reactions: reactions, executions: executions, fresh: executions.Fresh, store: store,
+		reactions: reactions, executions: executions, fresh: executions.Fresh, store: store, full: full,
 		queue:        workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reactionKey]()),
 		ready:        map[reactionKey]map[types.UID]bool{},
 		unreferenced: map[types.UID]time.Time{},
@@ -120,6 +122,7 @@ func (b *Bookkeeper) Run(ctx context.Context) error {
 		})
 	}
 	running.Go(func() { b.pruneRevisionsUntil(ctx) })
+	running.Go(func() { wait.UntilWithContext(ctx, b.pruneIfFull, lookEvery) })
 	<-ctx.Done()
 	b.queue.ShutDown()
 	running.Wait()

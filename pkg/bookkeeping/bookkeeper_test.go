@@ -116,7 +116,7 @@ func newBookkeeper(t *testing.T, store Store) *Bookkeeper {
 	t.Helper()
 	reactions := &storecache.Informer{SharedIndexInformer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.AlertReaction{}, 0, cache.Indexers{})}
 	executions := &storecache.Informer{SharedIndexInformer: cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.Execution{}, 0, ExecutionIndexers())}
-	b := NewBookkeeper(reactions, executions, store)
+	b := NewBookkeeper(reactions, executions, store, func() error { return nil })
 	b.fresh = func(context.Context) error { return nil }
 	t.Cleanup(b.queue.ShutDown)
 	return b
@@ -481,6 +481,7 @@ func TestPrune(t *testing.T) {
 		again      time.Duration
 		err        bool
 		gone       bool // The reaction.
+		full       bool // The store.
 	}{
 		"none": {},
 		"as many as may be": {
@@ -488,6 +489,13 @@ func TestPrune(t *testing.T) {
 		},
 		"the oldest go": {
 			executions: history("s", 105, karo.PhaseSucceeded, 0), want: namesOf("s", 5), again: 24*time.Hour + 5*time.Minute + time.Second,
+		},
+		"a full store": {
+			executions: slices.Concat(history("f", 8, karo.PhaseFailed, 0), history("s", 5, karo.PhaseSucceeded, 0)), want: namesOf("s", 3), full: true,
+			again: 24*time.Hour + 3*time.Minute + time.Second,
+		},
+		"a full store, and Jobs that are to be seen": {
+			executions: change(history("s", 12, karo.PhaseSucceeded, now-time.Hour), ran), again: time.Minute, full: true,
 		},
 		"failures stay longest": {
 			executions: slices.Concat(history("f", 10, karo.PhaseFailed, 0), history("s", 95, karo.PhaseSucceeded, time.Hour)),
@@ -556,7 +564,11 @@ func TestPrune(t *testing.T) {
 				}}
 			}
 			store.fails = func(write string) error { return tc.fails[write] }
-			after, err := newBookkeeper(t, store).prune(t.Context(), tc.executions, epoch.Add(now), tc.gone)
+			b := newBookkeeper(t, store)
+			if tc.full {
+				b.full = func() error { return errCrash }
+			}
+			after, err := b.prune(t.Context(), tc.executions, epoch.Add(now), tc.gone)
 			if (err != nil) != tc.err {
 				t.Fatalf("got error %v", err)
 			}
@@ -567,6 +579,22 @@ func TestPrune(t *testing.T) {
 				t.Errorf("looks again after %s, want %s", after, tc.again)
 			}
 		})
+	}
+}
+
+// Once the store is full, all reactions are looked at again, also those that nothing happens to.
+func TestPruneIfFull(t *testing.T) {
+	b := newBookkeeper(t, newFakeStore())
+	put(t, b.executions, execution("a", karo.PhaseSucceeded, 0))
+	put(t, b.executions, execution("b", karo.PhaseSucceeded, 0))
+	b.pruneIfFull(t.Context())
+	if n := b.queue.Len(); n != 0 {
+		t.Errorf("with room, %d reactions are looked at", n)
+	}
+	b.full = func() error { return errCrash }
+	b.pruneIfFull(t.Context())
+	if n := b.queue.Len(); n != 1 {
+		t.Errorf("%d reactions are looked at, not 1", n)
 	}
 }
 

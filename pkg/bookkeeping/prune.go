@@ -24,6 +24,9 @@ import (
 const (
 	// maxHistory is how many Executions that have ended are kept of one reaction.
 	maxHistory = 100
+	// fullHistory is how many while the store is full, and lookEvery how often it is asked whether it is.
+	fullHistory = 10
+	lookEvery   = 10 * time.Second
 	// maxAge is how long they are kept. Those that failed are kept while there is room: they are what is looked for.
 	maxAge = 7 * 24 * time.Hour
 	// again is how long an Execution that has to stay a little longer waits before it is looked at again.
@@ -46,7 +49,7 @@ func (b *Bookkeeper) prune(ctx context.Context, executions []*karo.Execution, no
 	slices.SortFunc(ended, func(a, b *karo.Execution) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Status.CompletionTime.Compare(b.Status.CompletionTime.Time), cmp.Compare(a.Name, b.Name))
 	})
-	excess := len(ended) - maxHistory
+	excess := len(ended) - b.history()
 	ttls := map[string]time.Duration{}
 	after := time.Duration(0)
 	for _, e := range ended {
@@ -76,6 +79,24 @@ func (b *Bookkeeper) prune(ctx context.Context, executions []*karo.Execution, no
 		}
 	}
 	return after, nil
+}
+
+// history returns how many Executions that have ended are kept of one reaction.
+func (b *Bookkeeper) history() int {
+	if b.full() != nil {
+		return fullHistory
+	}
+	return maxHistory
+}
+
+// pruneIfFull looks at all reactions again if the store is full.
+func (b *Bookkeeper) pruneIfFull(context.Context) {
+	if b.full() == nil {
+		return
+	}
+	for _, obj := range b.executions.GetStore().List() {
+		b.queue.Add(reactionOf(obj.(*karo.Execution)))
+	}
 }
 
 func rank(e *karo.Execution) int {

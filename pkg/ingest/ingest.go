@@ -121,7 +121,7 @@ func (i *Ingest) Trigger(ctx context.Context, namespace string, n *notification.
 	logger := klog.FromContext(ctx)
 	i.tellRefused(namespace, n, result)
 	if result.Refused > 0 {
-		logger.Info("Refused what can never be stored; the answer says why", "namespace", namespace, "receiver", n.Receiver, "refused", result.Refused)
+		logger.Info("Refused what cannot be stored; the answer says why", "namespace", namespace, "receiver", n.Receiver, "refused", result.Refused)
 	}
 	if n.TruncatedAlerts > 0 {
 		logger.Info("Alertmanager left alerts out because of its max_alerts; they are lost", "namespace", namespace, "receiver", n.Receiver, "alerts", n.TruncatedAlerts)

@@ -108,7 +108,7 @@ func (s *sender) try(t *testing.T, namespace string, alerts ...v1.NotificationAl
 	return &result, ""
 }
 
-// names returns the Executions that an answer says are stored.
+// acknowledgedIn returns the Executions that an answer says are stored.
 func acknowledgedIn(result *v1.AlertNotificationResult) []string {
 	var names []string
 	for i := range result.Alerts {
@@ -176,33 +176,19 @@ func waitMetric(t *testing.T, k *localcluster.Karo, line string) {
 	})
 }
 
-// A store that is full takes no notifications, which come again, and says why; what was taken is there and runs to its end;
-// and once something has been deleted it takes them again.
-func TestFullStore(t *testing.T) {
-	k := takeOver(t, "karo-full-store", "--embedded-etcd-quota-bytes="+fmt.Sprint(32<<20))
-	namespace := newNamespace(t)
-	const keepers = 8
-	for i := range keepers {
-		// Of each reaction, 100 ended Executions are kept. Those that are skipped have no Jobs.
-		createReaction(t, namespace, &v1.AlertReaction{
-			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("keeps-", i)},
-			Spec: v1.AlertReactionSpec{
-				AlertName: fmt.Sprint("A", i), Suspend: new(true), Actions: []v1.Action{{Name: "act", Image: "busybox"}},
-			},
-		})
-	}
-	newReaction(t, namespace, "runs", "B", "busybox")
-	s := newSender(t, namespace)
-
+// fillStore sends notifications from several senders at once until they are refused because the store is full. Each is of a
+// large alert, and now and then of a small one too. It returns what was acknowledged, and the words of the refusal.
+func fillStore(t *testing.T, s *sender, namespace string, alertName func(n int) string, small string) (sets.Set[string], string) {
+	t.Helper()
 	acknowledged, refused := sets.New[string](), ""
 	var lock sync.Mutex
 	var senders sync.WaitGroup
 	for i := range 4 {
 		senders.Go(func() {
-			for n := 0; n < 400; n++ {
-				alerts := []v1.NotificationAlert{large(fmt.Sprint("A", n%keepers), i*1000+n)}
+			for n := range 400 {
+				alerts := []v1.NotificationAlert{large(alertName(n), i*1000+n)}
 				if n%8 == 0 {
-					alerts = append(alerts, firing("B", time.Now(), "n", fmt.Sprint(i*1000+n)))
+					alerts = append(alerts, firing(small, time.Now(), "n", fmt.Sprint(i*1000+n)))
 				}
 				result, message := s.try(t, namespace, alerts...)
 				lock.Lock()
@@ -224,29 +210,12 @@ func TestFullStore(t *testing.T) {
 		t.Fatalf("after %d executions it says %q", len(acknowledged), refused)
 	}
 	t.Logf("%d executions were stored", len(acknowledged))
+	return acknowledged, refused
+}
 
-	// It is told, and everything but notifications goes on.
-	waitEvent(t, localcluster.KaroNamespace, "StoreFull", "the store is full")
-	waitMetric(t, k, "karo_etcd_full 1")
-	eventually(t, "what was taken to run", func(ctx context.Context) error {
-		items, err := executions(ctx, namespace)
-		for i := range items {
-			if phase := items[i].Status.Phase; err == nil && phase != v1.PhaseSkipped && phase != v1.PhaseSucceeded {
-				err = fmt.Errorf("execution %s is %s", items[i].Name, phase)
-			}
-		}
-		return err
-	})
-	expectStored(t, namespace, acknowledged)
-	newReaction(t, namespace, "another", "C", "busybox")
-	alert := firing("B", time.Now(), "n", "late")
-	if result, message := s.try(t, namespace, alert); result != nil || !strings.Contains(message, "the store is full") {
-		t.Errorf("still full, it answers %+v %q", result, message)
-	}
-
-	for i := range keepers / 2 {
-		kubectl(t, "", "delete", "executions", "-n", namespace, "-l", fmt.Sprint("karo.io/reaction=keeps-", i))
-	}
+// waitRoom sends a notification until it is taken.
+func waitRoom(t *testing.T, s *sender, namespace string, alert v1.NotificationAlert) {
+	t.Helper()
 	var result *v1.AlertNotificationResult
 	eventually(t, "room", func(context.Context) error {
 		message := ""
@@ -256,9 +225,76 @@ func TestFullStore(t *testing.T) {
 		return nil
 	})
 	expectCounts(t, result, 1, 0, 0, 0)
-	waitPhase(t, namespace, acknowledgedIn(result)[0], v1.PhaseSucceeded)
+}
+
+// A store that is full takes no notifications, which come again, and says why; what was taken is there, and runs; and once
+// something has been deleted it takes them again.
+func TestFullStore(t *testing.T) {
+	k := takeOver(t, "karo-full-store", "--embedded-etcd-quota-bytes="+fmt.Sprint(32<<20))
+	// What waits for its Job cannot be pruned.
+	held := newNamespace(t)
+	newReaction(t, held, "waits", "A", "busybox")
+	newReaction(t, held, "waits-too", "B", "busybox")
+	lift := forbidJobs(t, held)
+	toHeld := newSender(t, held)
+	acknowledged, _ := fillStore(t, toHeld, held, func(int) string { return "A" }, "B")
+
+	// It is told, and everything but notifications goes on.
+	waitEvent(t, localcluster.KaroNamespace, "StoreFull", "the store is full")
+	waitMetric(t, k, "karo_etcd_full 1")
+	late := firing("B", time.Now(), "n", "late")
+	if result, message := toHeld.try(t, held, late); result != nil || !strings.Contains(message, "the store is full") {
+		t.Errorf("still full, it answers %+v %q", result, message)
+	}
+	newReaction(t, held, "another", "C", "busybox")
+	kubectl(t, `{"labels":{"n":"hand"}}`, "create", "--raw", "/apis/karo.io/v1/namespaces/"+held+"/alertreactions/another/executions", "-f", "-")
+	expectStored(t, held, acknowledged)
+
+	kubectl(t, "", "delete", "executions", "-n", held, "-l", "karo.io/reaction=waits", "--timeout=90s")
+	waitRoom(t, toHeld, held, late)
 	waitEvent(t, localcluster.KaroNamespace, "StoreHasRoom", "has room again")
 	waitMetric(t, k, "karo_etcd_full 0")
+	lift()
+	eventually(t, "what was taken to run", func(ctx context.Context) error {
+		items, err := executions(ctx, held)
+		for i := range items {
+			if phase := items[i].Status.Phase; err == nil && phase != v1.PhaseSucceeded {
+				err = fmt.Errorf("execution %s is %s", items[i].Name, phase)
+			}
+		}
+		return err
+	})
+}
+
+// A store that history has filled up makes room by itself.
+func TestStoreFullOfHistory(t *testing.T) {
+	takeOver(t, "karo-full-history", "--embedded-etcd-quota-bytes="+fmt.Sprint(32<<20))
+	namespace := newNamespace(t)
+	const reactions = 8
+	name := func(n int) string { return fmt.Sprint("a", n%reactions) }
+	for i := range reactions {
+		createReaction(t, namespace, &v1.AlertReaction{
+			ObjectMeta: metav1.ObjectMeta{Name: name(i)},
+			Spec:       v1.AlertReactionSpec{AlertName: name(i), Suspend: new(true), Actions: []v1.Action{{Name: "act", Image: "busybox"}}},
+		})
+	}
+	newReaction(t, namespace, "runs", "B", "busybox")
+	s := newSender(t, namespace)
+	fillStore(t, s, namespace, name, "B")
+	waitRoom(t, s, namespace, firing("B", time.Now(), "n", "late"))
+	items, err := executions(t.Context(), namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string]int{}
+	for i := range items {
+		kept[items[i].Spec.Reaction.Name]++
+	}
+	for i := range reactions {
+		if n := kept[name(i)]; n != 10 {
+			t.Errorf("%d executions of the reaction %s are kept, not 10", n, name(i))
+		}
+	}
 }
 
 // A disk that is full ends the server at the latest when it has to write. Nothing that was acknowledged is lost, senders
@@ -327,6 +363,9 @@ func TestFullDisk(t *testing.T) {
 	case <-k.Process().Exited():
 	case <-time.After(patience):
 		t.Fatal("it writes on without a disk")
+	}
+	if log, err := os.ReadFile(k.Process().LogFile); err != nil || !strings.Contains(string(log), "no space left on device") {
+		t.Errorf("its log does not say why it ended: %v", err)
 	}
 	for range 5 {
 		if send() == "" {

@@ -20682,7 +20682,7 @@ func schema_pkg_apis_karo_v1_AlertNotificationResult(ref common.ReferenceCallbac
 					},
 					"refused": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Refused is how many alerts, or runs, can never be stored.",
+							Description: "Refused is how many alerts, or runs, could not be stored, for a reason that sending again at once would not mend.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",

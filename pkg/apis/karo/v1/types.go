@@ -858,7 +858,7 @@ type AlertNotificationResult struct {
 	Skipped int32 `json:"skipped"`
 	// Unmatched is how many alerts no reaction matched.
 	Unmatched int32 `json:"unmatched"`
-	// Refused is how many alerts, or runs, can never be stored.
+	// Refused is how many alerts, or runs, could not be stored, for a reason that sending again at once would not mend.
 	Refused int32 `json:"refused"`
 	// Alerts are the alerts of the notification, in its order.
 	// +listType=atomic
