@@ -4,20 +4,25 @@
 package apiserver
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/server/healthz"
-	"k8s.io/apiserver/pkg/storage"
+
+	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/embeddedetcd"
+	"karo.io/karo/pkg/registry/karo/registrytest"
+	karorest "karo.io/karo/pkg/registry/karo/rest"
 )
 
 var errFull = errors.New("the store is full: 9 MiB are in use")
@@ -55,44 +60,54 @@ func TestKeepReserve(t *testing.T) {
 	}
 }
 
-// fullStorage is a storage that etcd has no room for.
-type fullStorage struct {
-	storage.Interface
-	err error
-}
+// A write that etcd has no room for may be tried again, and says what is the matter; what needs no room is done.
+func TestFullExplained(t *testing.T) {
+	etcd, err := embeddedetcd.Start(t.Context(), t.TempDir(), 4<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(etcd.Close)
+	stores, err := karorest.NewStores(Scheme, fullExplained{registrytest.OptionsOf(etcd.Endpoint, generic.UndecoratedStorage)}, nil, karorest.Caps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := stores.Alerts
+	for _, store := range []*registry.Store{alerts, stores.AlertReactions.Store, stores.Executions.Store, stores.Revisions} {
+		registrytest.Close(t, store)
+	}
+	named := func(name string) *karo.Alert {
+		return &karo.Alert{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: karo.AlertSpec{Labels: map[string]string{"alertname": "A"}}}
+	}
+	alert := registrytest.Create(t, alerts, named("a"))
+	ctx := registrytest.Context(t)
 
-func (s fullStorage) Create(context.Context, string, runtime.Object, runtime.Object, uint64) error {
-	return s.err
-}
-
-func (s fullStorage) GuaranteedUpdate(context.Context, string, runtime.Object, bool, *storage.Preconditions, storage.UpdateFunc, runtime.Object) error {
-	return s.err
-}
-
-// A write that etcd has no room for may be tried again, and says what is the matter; other errors stay what they are.
-func TestExplainedStore(t *testing.T) {
-	for _, test := range []struct {
-		err     error
-		explain bool
-	}{
-		{rpctypes.ErrNoSpace, true},
-		{fmt.Errorf("putting: %w", rpctypes.ErrNoSpace), true},
-		{rpctypes.ErrRequestTooLarge, false},
-		{nil, false},
-	} {
-		s := explainedStore{fullStorage{err: test.err}}
-		for verb, err := range map[string]error{
-			"create": s.Create(t.Context(), "", nil, nil, 0),
-			"update": s.GuaranteedUpdate(t.Context(), "", nil, false, nil, nil, nil),
-		} {
-			explained := apierrors.IsServiceUnavailable(err) && strings.Contains(err.Error(), "the store is full")
-			if explained != test.explain || !explained && !errors.Is(err, test.err) {
-				t.Errorf("%s: %v becomes %v", verb, test.err, err)
-			}
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	for err == nil {
+		_, err = client.Put(ctx, "key", strings.Repeat("x", 1<<20))
+	}
+	_, created := alerts.Create(ctx, named("b"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	changed := alert.DeepCopy()
+	changed.Labels = map[string]string{"a": "b"}
+	_, _, updated := alerts.Update(ctx, "a", rest.DefaultUpdatedObjectInfo(changed), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	for verb, err := range map[string]error{"create": created, "update": updated} {
+		if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "the store is full") {
+			t.Errorf("%s: %v", verb, err)
 		}
+	}
+	_, _, err = alerts.Update(ctx, "missing", rest.DefaultUpdatedObjectInfo(named("missing")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("another error becomes %v", err)
+	}
+	if _, _, err := alerts.Delete(ctx, "a", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
+		t.Errorf("deleting: %v", err)
 	}
 }
 
+// A liveness check passes while a defragmentation goes on.
 func TestAliveWhile(t *testing.T) {
 	busy := true
 	check := aliveWhile(func() bool { return busy }, healthz.NamedCheck("etcd", func(*http.Request) error { return errFull }))

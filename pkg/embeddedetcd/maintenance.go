@@ -22,12 +22,13 @@ import (
 )
 
 // Of the quota, in percent. etcd measures the quota by the size of its file, and at the quota it refuses every put, also
-// those by which something could be deleted. What is above fullAt is the reserve that runs end, and are deleted, in.
+// those by which something could be deleted. What is above fullAt is the reserve that runs end, and are deleted, in: each
+// write of an Execution leaves the one before it in the history.
 const (
 	// compactAt is how much may be in use before the history of the store is dropped early.
-	compactAt = 75
+	compactAt = 60
 	// fullAt is how much may be in use before the store counts as full, and roomAt how much once it is.
-	fullAt, roomAt = 90, 85
+	fullAt, roomAt = 80, 75
 	// tightAt is how large the file may be before it is defragmented to stay below the quota. Until it is, or when that
 	// would not help, the store counts as full too.
 	tightAt = 95
@@ -44,9 +45,10 @@ const (
 	minHistory = 1000
 	// seldom is how long such a file waits for the next defragmentation, during which every request waits.
 	seldom = 10 * time.Minute
-	// restFactor is how many times as long as it took to make room the next attempt has to wait, and minRest is the least.
+	// minRest is how long a compaction waits for the next one at least, and a defragmentation too.
+	minRest = 5 * time.Second
+	// restFactor is how many times as long as it took a defragmentation waits for the next one.
 	restFactor = 4
-	minRest    = 5 * time.Second
 )
 
 // Of the disk, in bytes. A disk that is full ends an etcd at once.
@@ -205,7 +207,7 @@ func (m *maintainer) compact(ctx context.Context, rev, history int64) {
 		defer m.compaction.Unlock()
 		began := time.Now()
 		_, err := m.etcd.Server.Compact(ctx, &etcdserverpb.CompactionRequest{Revision: rev, Physical: true})
-		m.next.compaction = time.Now().Add(rest(time.Since(began)))
+		m.next.compaction = time.Now().Add(max(minRest, time.Since(began)))
 		switch {
 		case err == nil, errors.Is(err, mvcc.ErrCompacted):
 			m.compacted = rev
@@ -236,7 +238,7 @@ func (m *maintainer) defragment(ctx context.Context) {
 	m.condition.defragmenting.Store(false)
 	took := time.Since(began)
 	m.defragged = time.Now()
-	m.next.defragmentation = m.defragged.Add(rest(took))
+	m.next.defragmentation = m.defragged.Add(max(minRest, restFactor*took))
 	if err != nil {
 		logger.Error(err, "Defragmenting the store failed; it will be tried again", "took", took)
 		return
@@ -244,8 +246,6 @@ func (m *maintainer) defragment(ctx context.Context) {
 	after, _ := m.sizes()
 	logger.Info("Defragmented the store", "beforeBytes", before, "afterBytes", after, "took", took)
 }
-
-func rest(took time.Duration) time.Duration { return max(minRest, restFactor*took) }
 
 // freeDisk returns how many bytes may still be written to the disk of a directory.
 func freeDisk(dir string) (int64, error) {
