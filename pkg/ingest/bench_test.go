@@ -46,7 +46,7 @@ func BenchmarkTrigger(b *testing.B) {
 	}
 	defer etcd.Close()
 	options := registrytest.OptionsOf(etcd.Endpoint, genericregistry.StorageWithCacher())
-	stores, err := karorest.NewStores(registrytest.Scheme, options, nil)
+	stores, err := karorest.NewStores(registrytest.Scheme, options, nil, karorest.Caps{})
 	if err != nil {
 		b.Fatal(err)
 	}
