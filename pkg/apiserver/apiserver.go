@@ -172,6 +172,9 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := executions.SetTransform(executor.WithoutPast); err != nil {
+		return nil, fmt.Errorf("watching executions: %w", err)
+	}
 	alerts, err := storecache.New(c.generic.RESTOptionsGetter, stores.Alerts, memory.AlertIndexers())
 	if err != nil {
 		return nil, err

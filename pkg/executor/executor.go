@@ -74,6 +74,15 @@ func ExecutionIndexers() cache.Indexers {
 	}}
 }
 
+// WithoutPast is a transform for the informer of the Executions. What an Execution needs to create its Jobs, which is most
+// of it, is not kept once it has all of them: thousands may be there that have ended.
+func WithoutPast(obj any) (any, error) {
+	if e, ok := obj.(*karo.Execution); ok && (isFinished(e.Status.Phase) || !lacksJobs(e)) {
+		e.ManagedFields, e.Spec.Alert.Annotations, e.Spec.Alert.GeneratorURL = nil, nil, ""
+	}
+	return obj, nil
+}
+
 // Executor runs Executions.
 type Executor struct {
 	executions cache.SharedIndexInformer
@@ -132,8 +141,10 @@ func (x *term) run(ctx context.Context) error {
 	if err := pods.Informer().AddIndexers(podIndexers()); err != nil {
 		return fmt.Errorf("indexing pods: %w", err)
 	}
-	if err := pods.Informer().SetTransform(statusOnly); err != nil {
-		return fmt.Errorf("watching pods: %w", err)
+	for _, informer := range []cache.SharedIndexInformer{jobs.Informer(), pods.Informer()} {
+		if err := informer.SetTransform(statusOnly); err != nil {
+			return fmt.Errorf("watching jobs and pods: %w", err)
+		}
 	}
 	for informer, changed := range map[cache.SharedIndexInformer]func(any){jobs.Informer(): x.jobChanged, pods.Informer(): x.podChanged} {
 		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{

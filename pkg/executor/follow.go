@@ -41,10 +41,13 @@ func podIndexers() cache.Indexers {
 	}}
 }
 
-// statusOnly drops what is not needed of a pod before it is kept.
+// statusOnly drops what is not needed of a Job or a pod before it is kept.
 func statusOnly(obj any) (any, error) {
-	if pod, ok := obj.(*corev1.Pod); ok {
-		pod.ManagedFields, pod.Annotations, pod.Spec = nil, nil, corev1.PodSpec{}
+	switch obj := obj.(type) {
+	case *batchv1.Job:
+		obj.ManagedFields, obj.Annotations, obj.Spec.Template = nil, nil, corev1.PodTemplateSpec{}
+	case *corev1.Pod:
+		obj.ManagedFields, obj.Annotations, obj.Spec = nil, nil, corev1.PodSpec{}
 	}
 	return obj, nil
 }

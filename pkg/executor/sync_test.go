@@ -342,3 +342,44 @@ func TestFail(t *testing.T) {
 		t.Errorf("it ended at %s, before %s", status.CompletionTime, before)
 	}
 }
+
+// Of an Execution that may still need a Job nothing is dropped, and of any nothing that a status, or the memory, needs.
+func TestWithoutPast(t *testing.T) {
+	full := func(change func(*karo.Execution)) *karo.Execution {
+		e := run("e", func(e *karo.Execution) {
+			e.Labels = map[string]string{"l": "v"}
+			e.Spec.Alert.Annotations, e.Spec.Alert.GeneratorURL = map[string]string{"a": "v"}, "http://g"
+		})
+		change(e)
+		return e
+	}
+	for name, tc := range map[string]struct {
+		change func(*karo.Execution)
+		drops  bool
+	}{
+		"new": {change: func(*karo.Execution) {}},
+		"a Job is missing": {change: func(e *karo.Execution) {
+			e.Status.Phase = running
+			e.Status.Actions = []karo.ActionStatus{{Name: "a", JobUID: "u", Phase: running}, {Name: "b", Phase: pending}}
+		}},
+		"all Jobs are there": {drops: true, change: func(e *karo.Execution) {
+			e.Status.Phase = running
+			e.Status.Actions = []karo.ActionStatus{{Name: "a", JobUID: "u", Phase: running}, {Name: "b", Phase: failed}}
+		}},
+		"it has ended": {drops: true, change: func(e *karo.Execution) { e.Status.Phase = cancelled }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := full(tc.change)
+			if tc.drops {
+				want.Spec.Alert.Annotations, want.Spec.Alert.GeneratorURL = nil, ""
+			}
+			got, err := WithoutPast(full(tc.change))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
