@@ -182,6 +182,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	s.caches = []*storecache.Informer{reactions, executions, alerts}
 	for _, cache := range s.caches {
 		synced = append(synced, cache.HasSynced)
+		metrics.Undecodable(cache.Resource(), cache.Undecodable)
 	}
 	for informer, limit := range map[*storecache.Informer]*caps.Cap{reactions: limits.AlertReactions, executions: limits.Executions} {
 		counting, err := informer.AddEventHandler(limit)

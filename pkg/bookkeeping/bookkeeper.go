@@ -25,6 +25,7 @@ import (
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/memory"
+	"karo.io/karo/pkg/panics"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -104,6 +105,7 @@ func (b *Bookkeeper) Run(ctx context.Context) error {
 		return err
 	}
 	for informer, changed := range map[*storecache.Informer]func(any){b.reactions: b.reactionChanged, b.executions: b.executionChanged} {
+		changed = panics.Handler("bookkeeper", changed)
 		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    changed,
 			UpdateFunc: func(_, obj any) { changed(obj) },
@@ -166,7 +168,7 @@ func (b *Bookkeeper) next(ctx context.Context) bool {
 		return false
 	}
 	defer b.queue.Done(key)
-	if err := b.sync(ctx, key); err != nil {
+	if err := panics.Catch("bookkeeper", func() error { return b.sync(ctx, key) }); err != nil {
 		if ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Keeping the books of a reaction failed; it will be tried again", "reaction", klog.KRef(key.namespace, key.name))
 		}
@@ -181,6 +183,9 @@ func (b *Bookkeeper) sync(ctx context.Context, key reactionKey) error {
 	reaction := b.reaction(key)
 	if reaction == nil {
 		return b.pruneOrphans(ctx, key)
+	}
+	if karo.Undecodable(reaction) != "" {
+		return nil // Its status is not known, and nothing that it has to count may go.
 	}
 	ready, looked := b.readyOf(key), time.Now()
 	if len(ready) > 0 {

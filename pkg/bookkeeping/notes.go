@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/panics"
 )
 
 const (
@@ -107,7 +108,9 @@ func (n *Notes) writeNext(ctx context.Context) bool {
 	noted := n.news[key]
 	delete(n.news, key)
 	n.lock.Unlock()
-	err := n.writer.UpdateReactionStatus(ctx, key.namespace, key.name, key.uid, noted.merge)
+	err := panics.Catch("notes", func() error {
+		return n.writer.UpdateReactionStatus(ctx, key.namespace, key.name, key.uid, noted.merge)
+	})
 	if err == nil || ctx.Err() != nil {
 		n.queue.Forget(key)
 		return true

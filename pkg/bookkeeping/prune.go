@@ -19,6 +19,7 @@ import (
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/memory"
+	"karo.io/karo/pkg/panics"
 )
 
 const (
@@ -141,7 +142,8 @@ func (b *Bookkeeper) ttlOf(ctx context.Context, e *karo.Execution) (time.Duratio
 
 func (b *Bookkeeper) pruneRevisionsUntil(ctx context.Context) {
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
-		if err := b.pruneRevisions(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		err := panics.Catch("bookkeeper", func() error { return b.pruneRevisions(ctx, time.Now()) })
+		if err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Pruning the revisions of reactions failed; it will be tried again")
 		}
 	}, again)
@@ -155,8 +157,13 @@ func (b *Bookkeeper) pruneRevisions(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("listing revisions: %w", err)
 	}
 	needed := sets.New[types.NamespacedName]()
+	kept := sets.New[types.UID]() // of the reactions of Executions that cannot be read
 	for _, obj := range b.executions.GetStore().List() {
 		e := obj.(*karo.Execution)
+		if karo.Undecodable(e) != "" {
+			kept.Insert(e.Spec.Reaction.UID) // It does not say which of them.
+			continue
+		}
 		needed.Insert(types.NamespacedName{Namespace: e.Namespace, Name: e.Spec.Reaction.Revision})
 	}
 	unreferenced := map[types.UID]time.Time{}
@@ -164,7 +171,7 @@ func (b *Bookkeeper) pruneRevisions(ctx context.Context, now time.Time) error {
 		r := &revisions[i]
 		reaction := b.reaction(reactionKey{r.Namespace, r.Reaction.Name, r.Reaction.UID})
 		stands := reaction != nil && reaction.Generation <= r.Reaction.Generation
-		if stands || needed.Has(types.NamespacedName{Namespace: r.Namespace, Name: r.Name}) {
+		if stands || kept.Has(r.Reaction.UID) || karo.Undecodable(r) != "" || needed.Has(types.NamespacedName{Namespace: r.Namespace, Name: r.Name}) {
 			continue
 		}
 		since, known := b.unreferenced[r.UID]

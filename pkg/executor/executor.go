@@ -31,6 +31,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/panics"
 	"karo.io/karo/pkg/precedence"
 )
 
@@ -147,6 +148,7 @@ func (x *term) run(ctx context.Context) error {
 		}
 	}
 	for informer, changed := range map[cache.SharedIndexInformer]func(any){jobs.Informer(): x.jobChanged, pods.Informer(): x.podChanged} {
+		changed = panics.Handler("executor", changed)
 		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    changed,
 			UpdateFunc: func(_, obj any) { changed(obj) },
@@ -167,10 +169,11 @@ func (x *term) run(ctx context.Context) error {
 	}
 
 	// From here on the informer replays every Execution, so that what a predecessor left is taken up.
+	changed, gone := panics.Handler("executor", x.executionChanged), panics.Handler("executor", x.executionGone)
 	registration, err := x.executions.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    x.executionChanged,
-		UpdateFunc: func(_, obj any) { x.executionChanged(obj) },
-		DeleteFunc: x.executionGone,
+		AddFunc:    changed,
+		UpdateFunc: func(_, obj any) { changed(obj) },
+		DeleteFunc: gone,
 	})
 	if err != nil {
 		return fmt.Errorf("watching executions: %w", err)
@@ -216,7 +219,10 @@ func (x *term) next(ctx context.Context) bool {
 	}
 	defer x.queue.Done(key)
 	defer x.busy.Enter()()
-	err := x.sync(ctx, key)
+	err := panics.Catch("executor", func() error { return x.sync(ctx, key) })
+	if caught, ok := errors.AsType[*panics.Error](err); ok {
+		_ = panics.Catch("executor", func() error { return x.notePanic(ctx, key, caught) })
+	}
 	if err == nil {
 		x.queue.Forget(key)
 		return true
@@ -226,6 +232,26 @@ func (x *term) next(ctx context.Context) bool {
 	}
 	x.queue.AddRateLimited(key)
 	return true
+}
+
+// notePanic says in the status of an Execution that it is not got on with. It is tried again, since a newer Karo, or a change
+// in the cluster, may mend that.
+func (x *term) notePanic(ctx context.Context, key types.NamespacedName, caught *panics.Error) error {
+	obj, exists, err := x.executions.GetStore().GetByKey(key.String())
+	if err != nil || !exists {
+		return err
+	}
+	stored := x.newest(obj.(*karo.Execution))
+	if isOver(stored) || stored.Status.Reason == reasonPanicked {
+		return nil
+	}
+	e := stored.DeepCopy()
+	e.Status.Reason = reasonPanicked
+	if err := x.storeStatus(ctx, e); err != nil {
+		return err
+	}
+	x.events.Execution(e, corev1.EventTypeWarning, reasonPanicked, "Will be tried again: %s", caught)
+	return nil
 }
 
 func (x *term) executionChanged(obj any) {

@@ -114,8 +114,11 @@ func phaseOf(actions []karo.ActionStatus) karo.Phase {
 }
 
 func failures(status *karo.ExecutionStatus) string {
-	if status.Reason == reasonRevisionGone {
+	switch status.Reason {
+	case reasonRevisionGone:
 		return revisionGone
+	case reasonUndecodable:
+		return revisionUndecodable
 	}
 	var failed []string
 	for i := range status.Actions {

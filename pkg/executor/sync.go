@@ -43,9 +43,16 @@ const (
 	reasonNoAccount    = "ServiceAccountNotFound"
 	reasonNotReached   = "PreviousActionFailed"
 	reasonCancelled    = "Cancelled"
+	reasonUndecodable  = "RevisionUndecodable"
 )
 
-const revisionGone = "the revision of the reaction that was to run is gone"
+const (
+	revisionGone        = "the revision of the reaction that was to run is gone"
+	revisionUndecodable = "the revision of the reaction that was to run is stored and cannot be read"
+)
+
+// reasonPanicked is the reason of an Execution that is not got on with because of a mistake in Karo.
+const reasonPanicked = "InternalError"
 
 // reasonWaiting is the reason of an Execution that has to start after another one.
 const reasonWaiting = "WaitingForFiring"
@@ -83,6 +90,9 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 	}
 
 	e := stored.DeepCopy()
+	if e.Status.Reason == reasonPanicked {
+		e.Status.Reason = "" // If it panics again, this is not stored.
+	}
 	step := x.advance
 	if e.Status.Cancellation != nil {
 		step = x.cancel
@@ -153,6 +163,9 @@ func (x *term) mustWait(e *karo.Execution) bool {
 		return false
 	}
 	before := x.predecessor(e)
+	if before != nil && karo.Undecodable(before) != "" {
+		return true // Whether it has ended, or run at all, is not known.
+	}
 	if before == nil || isFinished(before.Status.Phase) {
 		return false
 	}
@@ -258,18 +271,15 @@ func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool,
 	}
 	revision, err := x.revision(ctx, e)
 	if apierrors.IsNotFound(err) {
-		if len(e.Status.Actions) == 0 {
-			e.Status.Phase, e.Status.Reason = karo.PhaseFailed, reasonRevisionGone
-		}
-		for i := range e.Status.Actions {
-			if status := &e.Status.Actions[i]; status.JobUID == "" && !isFinished(status.Phase) {
-				fail(status, reasonRevisionGone, revisionGone)
-			}
-		}
+		failAll(e, reasonRevisionGone, revisionGone)
 		return false, nil
 	}
 	if err != nil {
 		return false, err
+	}
+	if karo.Undecodable(revision) != "" {
+		failAll(e, reasonUndecodable, revisionUndecodable)
+		return false, nil
 	}
 	if inVain, err := x.isInVain(ctx, e, &revision.Spec); err != nil {
 		return false, err
@@ -306,6 +316,18 @@ func (x *term) createJobs(ctx context.Context, e *karo.Execution) (waiting bool,
 		waiting = waiting || status.Phase == karo.PhasePending
 	}
 	return waiting, errors.Join(errs...)
+}
+
+// failAll fails what has no Job yet of an Execution.
+func failAll(e *karo.Execution, reason, message string) {
+	if len(e.Status.Actions) == 0 {
+		e.Status.Phase, e.Status.Reason = karo.PhaseFailed, reason
+	}
+	for i := range e.Status.Actions {
+		if status := &e.Status.Actions[i]; status.JobUID == "" && !isFinished(status.Phase) {
+			fail(status, reason, message)
+		}
+	}
 }
 
 // createJob creates the Job of an action, or finds it created before. Only what says nothing about the action is

@@ -35,6 +35,7 @@ import (
 	"karo.io/karo/pkg/metrics"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/notification"
+	"karo.io/karo/pkg/panics"
 	"karo.io/karo/pkg/precedence"
 	"karo.io/karo/pkg/runs"
 	"karo.io/karo/pkg/storecache"
@@ -183,7 +184,12 @@ func (i *Ingest) handle(ctx context.Context, namespace string, n *notification.N
 	for _, same := range byFingerprint(n) {
 		group.Go(func() error {
 			for _, index := range same {
-				if err := each(groupCtx, namespace, n, &n.Alerts[index].AlertOccurrence, &result.Alerts[index]); err != nil {
+				out := &result.Alerts[index]
+				err := panics.Catch("ingest", func() error { return each(groupCtx, namespace, n, &n.Alerts[index].AlertOccurrence, out) })
+				// It would panic again, so that this alert is refused, and the others are not.
+				if caught, ok := errors.AsType[*panics.Error](err); ok {
+					out.Outcome, out.Message = karo.AlertRefused, caught.Error()
+				} else if err != nil {
 					return err
 				}
 			}
@@ -348,6 +354,12 @@ func (i *Ingest) plan(ctx context.Context, record *memory.Record, n *notificatio
 		result.Message = fmt.Sprintf("the reaction does not run for %s alerts; see spec.when", alert.Status)
 		return nil, result, nil
 	}
+	if why := record.Undecodable(); why != "" {
+		result.Outcome = karo.RunRefused
+		result.Message = fmt.Sprintf("it may have run before: alert %s, which remembers that, cannot be read: %s; to forget what ran, and have it run, delete that: kubectl delete alerts.karo.io -n %s %s",
+			record.Name(), why, reaction.Namespace, record.Name())
+		return nil, result, nil
+	}
 	last := record.Last(reaction.UID, alert.Status, received)
 	run, follows := memory.Decide(last, alert.StartsAt, received)
 	if !run {
@@ -409,6 +421,11 @@ func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *kar
 		stored, err = i.Store.GetExecution(ctx, e.Namespace, e.Name)
 		if apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("execution %s/%s went away while it was created", e.Namespace, e.Name)
+		}
+		if err == nil && karo.Undecodable(stored) != "" {
+			result.Outcome = karo.RunRefused
+			result.Message = fmt.Sprintf("execution %s, which is of this occurrence, cannot be read: %s", e.Name, karo.Undecodable(stored))
+			return nil, nil
 		}
 		if err == nil && !sameOccurrence(stored, e) {
 			result.Outcome = karo.RunRefused

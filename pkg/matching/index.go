@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/panics"
 )
 
 const (
@@ -76,14 +77,14 @@ type compiledRules struct {
 func NewIndex(informer cache.SharedIndexInformer) (*Index, error) {
 	index := &Index{reactions: informer.GetIndexer()}
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		DeleteFunc: func(obj any) {
+		DeleteFunc: panics.Handler("matching", func(obj any) {
 			if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 				obj = tombstone.Obj
 			}
 			if reaction, ok := obj.(*karo.AlertReaction); ok {
 				index.compiled.Delete(reaction.UID)
 			}
-		},
+		}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("watching reactions: %w", err)
@@ -123,7 +124,7 @@ func (x *Index) Match(namespace string, alert *karo.AlertOccurrence) (matched []
 // Still returns a reaction that matched an alert as it is now, or nil when it does not match, or is not, any more.
 func (x *Index) Still(namespace string, alert *karo.AlertOccurrence, matched *karo.AlertReaction) *karo.AlertReaction {
 	reaction := x.Reaction(matched.Namespace, matched.Name)
-	if reaction == nil || reaction.UID != matched.UID || reaction.DeletionTimestamp != nil {
+	if reaction == nil || reaction.UID != matched.UID || reaction.DeletionTimestamp != nil || karo.Undecodable(reaction) != "" {
 		return nil
 	}
 	if reaction.Generation != matched.Generation {
@@ -159,13 +160,20 @@ func (x *Index) candidates(namespace, label string) []*karo.AlertReaction {
 	return typed(objs)
 }
 
-// Rules returns the compiled conditions of a reaction, or nil for a stored one that no longer compiles: it harms no
-// other.
+// Rules returns the compiled conditions of a reaction, or nil for a stored one that no longer compiles, or cannot be read:
+// it harms no other.
 func (x *Index) Rules(reaction *karo.AlertReaction) *Rules {
+	if karo.Undecodable(reaction) != "" {
+		return nil
+	}
 	if c, ok := x.compiled.Load(reaction.UID); ok && c.(*compiledRules).generation == reaction.Generation {
 		return c.(*compiledRules).rules
 	}
-	rules, _ := Compile(&reaction.Spec, field.NewPath("spec"))
+	var rules *Rules
+	_ = panics.Catch("matching", func() error {
+		rules, _ = Compile(&reaction.Spec, field.NewPath("spec"))
+		return nil
+	})
 	x.compiled.Store(reaction.UID, &compiledRules{generation: reaction.Generation, rules: rules})
 	return rules
 }

@@ -17,6 +17,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/panics"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -57,18 +58,18 @@ func NewKeeper(m *Memory, release func(ctx context.Context, e *karo.Execution) e
 func (k *Keeper) Run(ctx context.Context) error {
 	k.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 	k.covered = map[string]coverage{}
-	enqueue := func(obj any) {
+	enqueue := panics.Handler("keeper", func(obj any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {
 			k.queue.Add(key)
 		}
-	}
-	remembered := func(obj any) {
+	})
+	remembered := panics.Handler("keeper", func(obj any) {
 		if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
 			for _, e := range k.memory.executionsOf(name.AsNamespacedName()) {
 				enqueue(e)
 			}
 		}
-	}
+	})
 	for informer, changed := range map[*storecache.Informer]func(any){k.memory.executions: enqueue, k.memory.alerts: remembered} {
 		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    changed,
@@ -98,7 +99,7 @@ func (k *Keeper) next(ctx context.Context) bool {
 		return false
 	}
 	defer k.queue.Done(key)
-	if err := k.sync(ctx, key); err != nil {
+	if err := panics.Catch("keeper", func() error { return k.sync(ctx, key) }); err != nil {
 		klog.FromContext(ctx).Error(err, "Releasing an execution failed; it will be tried again", "execution", key)
 		k.queue.AddRateLimited(key)
 		return true
@@ -117,6 +118,13 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 		return nil
 	}
 	e := obj.(*karo.Execution)
+	if karo.Undecodable(e) != "" {
+		// What it remembers is not known, so that no Alert can take it over. Who deletes it has it forgotten.
+		if e.DeletionTimestamp == nil {
+			return nil
+		}
+		return k.release(ctx, e)
+	}
 	live := k.memory.live
 	if !live.NamespaceLives(e.Namespace) || !live.ReactionLives(e.Namespace, e.Spec.Reaction.Name, e.Spec.Reaction.UID) {
 		// With the reaction its memory goes; nothing will ask for it again.
@@ -133,7 +141,12 @@ func (k *Keeper) sync(ctx context.Context, key string) error {
 	covered := k.covered[key]
 	if covered.uid != e.UID {
 		alertKey := KeyOf(e.Namespace, &e.Spec.Alert)
-		if !remembers(k.memory.stored(alertKey), e) {
+		alert := k.memory.stored(alertKey)
+		if alert != nil && karo.Undecodable(alert) != "" {
+			k.wait(key, e, settle) // It may be deleted, or read by a newer Karo.
+			return nil
+		}
+		if !remembers(alert, e) {
 			k.memory.queue.AddAfter(alertKey, coalesce)
 			k.wait(key, e, settle) // The informer of the Alerts tells.
 			return nil

@@ -28,6 +28,7 @@ import (
 	"karo.io/karo/pkg/apis/nanotime"
 	"karo.io/karo/pkg/matching"
 	"karo.io/karo/pkg/names"
+	"karo.io/karo/pkg/panics"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -210,6 +211,18 @@ func (r *Record) Last(uid types.UID, status karo.AlertStatus, now nanotime.Time)
 	return last
 }
 
+// Name returns the name of the Alert that remembers the alert.
+func (r *Record) Name() string { return r.key.Name }
+
+// Undecodable returns why the Alert that remembers what ran cannot be read, or "". Nothing may run then for the alert: it
+// may have run before.
+func (r *Record) Undecodable() string {
+	if alert := r.memory.stored(r.key); alert != nil {
+		return karo.Undecodable(alert)
+	}
+	return ""
+}
+
 // Ran records an Execution that this process stored.
 func (r *Record) Ran(e *karo.Execution) error {
 	resourceVersion, err := strconv.ParseUint(e.ResourceVersion, 10, 64)
@@ -323,7 +336,7 @@ func (m *Memory) writeNext(ctx context.Context, giveWay func(ctx context.Context
 	if ctx.Err() != nil {
 		return true // What is not written now is found again in the Executions.
 	}
-	if err := m.write(ctx, key); err != nil {
+	if err := panics.Catch("memory", func() error { return m.write(ctx, key) }); err != nil {
 		klog.FromContext(ctx).Error(err, "Writing the memory of an alert failed; it will be tried again", "alert", key)
 		m.queue.AddRateLimited(key)
 		return true
@@ -355,8 +368,11 @@ func (m *Memory) write(ctx context.Context, key types.NamespacedName) error {
 	if unwritten.empty() {
 		return nil
 	}
-	if err := m.writer.Merge(ctx, key, m.stored(key) == nil, func(alert *karo.Alert) bool { return m.merge(&unwritten, alert) }); err != nil {
-		return err
+	// Of an Alert that cannot be read, what is stored stays. The Executions keep their memory meanwhile.
+	if r.Undecodable() == "" {
+		if err := m.writer.Merge(ctx, key, m.stored(key) == nil, func(alert *karo.Alert) bool { return m.merge(&unwritten, alert) }); err != nil {
+			return err
+		}
 	}
 	r.seen, r.skips = nil, nil
 	// A run stays until the informer of the Executions shows it: the Alert may be deleted at any time.

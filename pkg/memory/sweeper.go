@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/panics"
 )
 
 // sweepInterval is how often the Sweeper looks for Alerts that may go.
@@ -52,7 +53,8 @@ func (s *Sweeper) sweep(ctx context.Context, now time.Time) {
 			continue
 		}
 		// One that was seen meanwhile has changed, and stays.
-		if err := s.remove(ctx, alert); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		err := panics.Catch("sweeper", func() error { return s.remove(ctx, alert) })
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			klog.FromContext(ctx).Error(err, "Forgetting an alert failed; it will be tried again", "alert", klog.KObj(alert))
 		}
 	}

@@ -12,7 +12,27 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 )
 
+// objects counts the objects that cannot be read when it is asked, in the caches that have them.
+type objects struct {
+	metrics.BaseStableCollector
+	counts sync.Map // of resources to func() int
+}
+
+// DescribeWithStability implements metrics.StableCollector.
+func (o *objects) DescribeWithStability(ch chan<- *metrics.Desc) { ch <- undecodableDesc }
+
+// CollectWithStability implements metrics.StableCollector.
+func (o *objects) CollectWithStability(ch chan<- metrics.Metric) {
+	for resource, count := range o.counts.Range {
+		ch <- metrics.NewLazyConstMetric(undecodableDesc, metrics.GaugeValue, float64(count.(func() int)()), resource.(string))
+	}
+}
+
 var (
+	undecodable     objects
+	undecodableDesc = metrics.NewDesc("karo_undecodable_objects",
+		"Objects that are stored and cannot be read, by resource. They have the annotation karo.io/undecodable, which says why.",
+		[]string{"resource"}, nil, metrics.ALPHA, "")
 	alertsReceived = metrics.NewCounterVec(&metrics.CounterOpts{
 		Name:           "alertreaction_alerts_received_total",
 		Help:           "Alerts in the notifications that were answered, by outcome: Matched, Unmatched or Refused.",
@@ -38,6 +58,11 @@ var (
 	etcdInUse = etcdGauge("karo_etcd_in_use_bytes", "What is in use of the file of the embedded etcd.")
 	etcdQuota = etcdGauge("karo_etcd_quota_bytes", "Size at which the embedded etcd refuses to grow.")
 	etcdFull  = etcdGauge("karo_etcd_full", "Whether the embedded etcd, or its disk, is too full for notifications to be taken: 1 or 0.")
+	panicked  = metrics.NewCounterVec(&metrics.CounterOpts{
+		Name:           "karo_panics_total",
+		Help:           "Mistakes in Karo that ended what was being done for one object or alert, by what that was. Each is logged.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"where"})
 )
 
 func etcdGauge(name, help string) *metrics.Gauge {
@@ -46,7 +71,8 @@ func etcdGauge(name, help string) *metrics.Gauge {
 
 // Register has the metrics served.
 var Register = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs)
+	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs, panicked)
+	legacyregistry.CustomMustRegister(&undecodable)
 })
 
 // RegisterEtcd has the metrics of an embedded etcd served.
@@ -76,3 +102,9 @@ func JobCreated() { jobsCreated.Inc() }
 
 // ObserveReconcile records how long a step took.
 func ObserveReconcile(d time.Duration) { reconcileDuration.Observe(d.Seconds()) }
+
+// Panicked counts a panic that was caught.
+func Panicked(where string) { panicked.WithLabelValues(where).Inc() }
+
+// Undecodable has it served how many objects of a resource cannot be read.
+func Undecodable(resource string, count func() int) { undecodable.counts.Store(resource, count) }

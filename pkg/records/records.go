@@ -127,14 +127,16 @@ func (r *Records) DeleteAlert(ctx context.Context, alert *karo.Alert) error {
 }
 
 // UpdateReactionStatus stores what change makes of the stored status of a reaction. When change returns false, or the
-// reaction is gone or another one of the same name, nothing is written.
+// reaction is gone, another one of the same name, or cannot be read, nothing is written.
 func (r *Records) UpdateReactionStatus(ctx context.Context, namespace, name string, uid types.UID, mutate func(*karo.AlertReactionStatus) bool) error {
+	undecodable := false
 	info := rest.DefaultUpdatedObjectInfo(nil, change(func(reaction *karo.AlertReaction) bool {
-		return reaction.UID == uid && mutate(&reaction.Status)
+		undecodable = karo.Undecodable(reaction) != ""
+		return !undecodable && reaction.UID == uid && mutate(&reaction.Status)
 	}))
 	_, _, err := r.ReactionStatus.Update(in(ctx, namespace), name, info,
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || undecodable {
 		return nil
 	}
 	return err

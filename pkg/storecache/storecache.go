@@ -11,10 +11,12 @@ package storecache
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -23,6 +25,8 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/client-go/tools/cache"
+
+	"karo.io/karo/pkg/apis/karo"
 )
 
 // Informer is a shared informer over all objects of one resource, in the internal version. Objects from it are shared
@@ -34,6 +38,9 @@ type Informer struct {
 	destroy  func()
 	resource string
 }
+
+// undecodable is the index of the objects that are stored and cannot be read.
+const undecodable = "undecodable"
 
 // New returns an informer over the objects of a store. It does nothing until it is run.
 func New(optsGetter generic.RESTOptionsGetter, store *registry.Store, indexers cache.Indexers) (*Informer, error) {
@@ -60,8 +67,15 @@ func New(optsGetter generic.RESTOptionsGetter, store *registry.Store, indexers c
 			return raw.Watch(ctx, root, opts)
 		},
 	}}
+	all := cache.Indexers{undecodable: func(obj any) ([]string, error) {
+		if m, err := meta.Accessor(obj); err != nil || karo.Undecodable(m) == "" {
+			return nil, err
+		}
+		return []string{undecodable}, nil
+	}}
+	maps.Copy(all, indexers)
 	return &Informer{
-		SharedIndexInformer: cache.NewSharedIndexInformer(lw, store.NewFunc(), 0, indexers),
+		SharedIndexInformer: cache.NewSharedIndexInformer(lw, store.NewFunc(), 0, all),
 		raw:                 raw,
 		destroy:             destroy,
 		resource:            resource.String(),
@@ -76,6 +90,18 @@ func (directListWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
 // Close releases the connection to etcd, after the informer has stopped.
 func (i *Informer) Close() { i.destroy() }
+
+// Resource returns the name of the resource.
+func (i *Informer) Resource() string { return i.resource }
+
+// Undecodable returns how many of the objects are stored and cannot be read.
+func (i *Informer) Undecodable() int {
+	keys, err := i.GetIndexer().IndexKeys(undecodable, undecodable)
+	if err != nil {
+		return 0 // Only an index that does not exist is an error.
+	}
+	return len(keys)
+}
 
 // Fresh returns once the informer has applied everything that was stored before the call, or an error when ctx ends
 // first.

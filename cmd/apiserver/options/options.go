@@ -38,6 +38,7 @@ import (
 	"karo.io/karo/pkg/apiserver"
 	"karo.io/karo/pkg/embeddedetcd"
 	"karo.io/karo/pkg/generated/openapi"
+	"karo.io/karo/pkg/setaside"
 )
 
 const (
@@ -251,6 +252,7 @@ func (o *Options) Config() (*apiserver.Config, error) {
 	if err := o.Recommended.ApplyTo(generic); err != nil {
 		return nil, err
 	}
+	generic.RESTOptionsGetter = setaside.Options(generic.RESTOptionsGetter)
 	config := &apiserver.Config{GenericConfig: generic, ExtraConfig: apiserver.ExtraConfig{
 		Namespace:       o.Namespace,
 		Executor:        o.Executor,

@@ -71,4 +71,7 @@ const (
 	AnnotationFingerprint = "karo.io/fingerprint"
 	AnnotationStartsAt    = "karo.io/starts-at"
 	AnnotationReceiver    = "karo.io/receiver"
+
+	// AnnotationUndecodable is on an object that is stored and cannot be read. Its value says why.
+	AnnotationUndecodable = "karo.io/undecodable"
 )

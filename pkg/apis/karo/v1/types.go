@@ -527,6 +527,10 @@ const (
 	ReasonTooManyExecutions = "TooManyExecutions"
 )
 
+// ReasonUndecodable is the reason of an object that is stored and cannot be read. It has the annotation
+// karo.io/undecodable, which says why.
+const ReasonUndecodable = "Undecodable"
+
 const (
 	// ConditionFinished is True once nothing of the Execution will run any more, however it ended.
 	ConditionFinished = "Finished"

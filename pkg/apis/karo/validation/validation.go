@@ -17,6 +17,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -50,21 +51,49 @@ const MaxExecutionName = content.LabelValueMaxLength
 
 // AlertReaction validates a reaction that is created.
 func AlertReaction(r *karo.AlertReaction, options Options) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&r.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := metadata(&r.ObjectMeta)
 	return append(errs, alertReactionSpec(&r.Spec, nil, options, field.NewPath("spec"))...)
 }
 
 // AlertReactionUpdate validates a reaction that is changed. An action keeps its name, and its variables, that are
 // stored so.
 func AlertReactionUpdate(r, old *karo.AlertReaction, options Options) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := metadataUpdate(&r.ObjectMeta, &old.ObjectMeta)
+	if karo.Undecodable(old) != "" {
+		return errs // Its spec is not known.
+	}
 	return append(errs, alertReactionSpec(&r.Spec, old.Spec.Actions, options, field.NewPath("spec"))...)
 }
 
 // AlertReactionStatusUpdate validates a reaction whose status is changed.
 func AlertReactionStatusUpdate(r, old *karo.AlertReaction) field.ErrorList {
-	return apivalidation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	return metadataUpdate(&r.ObjectMeta, &old.ObjectMeta)
 }
+
+// metadata validates the metadata of an object that is created.
+func metadata(m *metav1.ObjectMeta) field.ErrorList {
+	path := field.NewPath("metadata")
+	errs := apivalidation.ValidateObjectMeta(m, true, apivalidation.NameIsDNSSubdomain, path)
+	if karo.Undecodable(m) != "" {
+		errs = append(errs, field.Forbidden(undecodablePath, "Karo sets it on what it cannot read"))
+	}
+	return errs
+}
+
+// metadataUpdate validates the metadata of an object that is changed. Nothing of one that cannot be read from the store may
+// be changed, but for what its deletion needs: with it would be stored that there is nothing else.
+func metadataUpdate(m, old *metav1.ObjectMeta) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(m, old, field.NewPath("metadata"))
+	switch why := karo.Undecodable(old); {
+	case why != "" && old.DeletionTimestamp == nil:
+		errs = append(errs, field.Forbidden(undecodablePath, "what is stored cannot be read, so that it can only be deleted: "+why))
+	case why != karo.Undecodable(m):
+		errs = append(errs, field.Forbidden(undecodablePath, "Karo sets it on what it cannot read"))
+	}
+	return errs
+}
+
+var undecodablePath = field.NewPath("metadata", "annotations").Key(karo.AnnotationUndecodable)
 
 func alertReactionSpec(spec *karo.AlertReactionSpec, stored []karo.Action, options Options, path *field.Path) field.ErrorList {
 	_, errs := matching.Compile(spec, path)
@@ -362,7 +391,7 @@ var phases = []karo.Phase{
 
 // Execution validates an Execution that is created.
 func Execution(e *karo.Execution) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&e.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := metadata(&e.ObjectMeta)
 	path := field.NewPath("spec")
 	if len(e.Name) > MaxExecutionName {
 		errs = append(errs, field.TooLong(field.NewPath("metadata", "name"), "", MaxExecutionName))
@@ -379,13 +408,13 @@ func Execution(e *karo.Execution) field.ErrorList {
 
 // ExecutionUpdate validates an Execution whose metadata is changed. Its spec says what happened, so it never changes.
 func ExecutionUpdate(e, old *karo.Execution) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := metadataUpdate(&e.ObjectMeta, &old.ObjectMeta)
 	return append(errs, immutable(e.Spec, old.Spec, field.NewPath("spec"))...)
 }
 
 // ExecutionStatusUpdate validates an Execution whose status is changed.
 func ExecutionStatusUpdate(e, old *karo.Execution) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&e.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := metadataUpdate(&e.ObjectMeta, &old.ObjectMeta)
 	path := field.NewPath("status")
 	if e.Status.Phase != "" && !slices.Contains(phases, e.Status.Phase) {
 		errs = append(errs, field.NotSupported(path.Child("phase"), e.Status.Phase, phases))
@@ -395,7 +424,7 @@ func ExecutionStatusUpdate(e, old *karo.Execution) field.ErrorList {
 
 // Alert validates an Alert that is stored.
 func Alert(a *karo.Alert) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&a.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := metadata(&a.ObjectMeta)
 	if len(a.Spec.Labels) == 0 {
 		errs = append(errs, field.Required(field.NewPath("spec", "labels"), "an alert has at least one label"))
 	}
@@ -404,13 +433,13 @@ func Alert(a *karo.Alert) field.ErrorList {
 
 // AlertUpdate validates an Alert that is changed.
 func AlertUpdate(a, old *karo.Alert) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&a.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := metadataUpdate(&a.ObjectMeta, &old.ObjectMeta)
 	return append(errs, immutable(a.Spec, old.Spec, field.NewPath("spec"))...)
 }
 
 // ReactionRevision validates a revision that is stored. The spec was validated in its reaction.
 func ReactionRevision(r *karo.ReactionRevision) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&r.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := metadata(&r.ObjectMeta)
 	path := field.NewPath("reaction")
 	if r.Reaction.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), ""))
@@ -423,7 +452,7 @@ func ReactionRevision(r *karo.ReactionRevision) field.ErrorList {
 
 // ReactionRevisionUpdate validates a revision whose metadata is changed.
 func ReactionRevisionUpdate(r, old *karo.ReactionRevision) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&r.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := metadataUpdate(&r.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, immutable(r.Reaction, old.Reaction, field.NewPath("reaction"))...)
 	return append(errs, immutable(r.Spec, old.Spec, field.NewPath("spec"))...)
 }

@@ -72,6 +72,9 @@ func (h *Hand) begin(ctx context.Context, obj runtime.Object, options *metav1.Cr
 	if reaction.DeletionTimestamp != nil {
 		return nil, apierrors.NewConflict(karo.Resource("alertreactions"), name, fmt.Errorf("it is being deleted"))
 	}
+	if why := karo.Undecodable(reaction); why != "" {
+		return nil, apierrors.NewConflict(karo.Resource("alertreactions"), name, fmt.Errorf("what is stored of it cannot be read: %s", why))
+	}
 	if err := h.Cap.Check(namespace, e.Name); err != nil {
 		return nil, err // Before anything is stored for it.
 	}

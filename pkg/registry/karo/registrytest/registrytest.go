@@ -8,12 +8,14 @@ package registrytest
 import (
 	"context"
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/api/apitesting"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -34,6 +36,7 @@ import (
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/karo/install"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/setaside"
 )
 
 // Namespace is the one that Context is of, and that the suites create objects in.
@@ -51,8 +54,14 @@ var Scheme = func() *runtime.Scheme {
 
 var codecs = serializer.NewCodecFactory(Scheme)
 
-// Options gives every resource its storage in one etcd.
+// Options gives every resource its storage in one etcd, as the server does.
 type Options struct {
+	generic.RESTOptionsGetter
+	// Etcd is a client of the etcd, for what no store would store.
+	Etcd *clientv3.Client
+}
+
+type plainOptions struct {
 	config    *storagebackend.Config
 	decorator generic.StorageDecorator
 }
@@ -62,7 +71,9 @@ func NewOptions(t testing.TB, decorator generic.StorageDecorator) *Options {
 	t.Helper()
 	server, config := etcd3testing.NewUnsecuredEtcd3TestClientServer(t)
 	t.Cleanup(func() { _ = server.V3Client.Close() })
-	return optionsOf(config, decorator)
+	options := optionsOf(config, decorator)
+	options.Etcd = server.V3Client.Client
+	return options
 }
 
 // OptionsOf uses the etcd at an endpoint.
@@ -75,11 +86,41 @@ func OptionsOf(endpoint string, decorator generic.StorageDecorator) *Options {
 func optionsOf(config *storagebackend.Config, decorator generic.StorageDecorator) *Options {
 	config.Codec = apitesting.TestStorageCodec(codecs, v1.SchemeGroupVersion)
 	config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
-	return &Options{config: config, decorator: decorator}
+	return &Options{RESTOptionsGetter: setaside.Options(&plainOptions{config: config, decorator: decorator})}
+}
+
+// Put stores bytes as the object of a name in Namespace, whatever they are.
+func (o *Options) Put(t testing.TB, resource, name, value string) {
+	t.Helper()
+	if _, err := o.Etcd.Put(t.Context(), o.key(t, resource, name), value); err != nil {
+		t.Fatalf("storing %s %s: %v", resource, name, err)
+	}
+}
+
+// Stored returns the bytes that are stored as the object of a name in Namespace, and "" if there are none.
+func (o *Options) Stored(t testing.TB, resource, name string) string {
+	t.Helper()
+	resp, err := o.Etcd.Get(t.Context(), o.key(t, resource, name))
+	if err != nil {
+		t.Fatalf("reading what is stored of %s %s: %v", resource, name, err)
+	}
+	if len(resp.Kvs) == 0 {
+		return ""
+	}
+	return string(resp.Kvs[0].Value)
+}
+
+func (o *Options) key(t testing.TB, resource, name string) string {
+	t.Helper()
+	options, err := o.GetRESTOptions(karo.Resource(resource), &karo.Alert{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path.Join(options.StorageConfig.Prefix, options.ResourcePrefix, Namespace, name)
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
-func (o *Options) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
+func (o *plainOptions) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
 	return generic.RESTOptions{
 		StorageConfig:           o.config.ForResource(resource),
 		Decorator:               o.decorator,

@@ -16,7 +16,12 @@ import (
 	metatable "k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"karo.io/karo/pkg/apis/karo"
 )
+
+// undecodable stands in the first column of an object that is stored and cannot be read.
+const undecodable = "<undecodable>"
 
 // Column describes one column. One of priority 1 is shown by -o wide only.
 type Column struct {
@@ -72,8 +77,11 @@ func (c *Convertor[T]) ConvertToTable(_ context.Context, obj, tableOptions runti
 		table.ResourceVersion = object.GetResourceVersion()
 	}
 	var err error
-	table.Rows, err = metatable.MetaToTableRow(obj, func(obj runtime.Object, _ metav1.Object, name, age string) ([]any, error) {
+	table.Rows, err = metatable.MetaToTableRow(obj, func(obj runtime.Object, m metav1.Object, name, age string) ([]any, error) {
 		cells := append([]any{name}, c.cells(obj.(T))...)
+		if karo.Undecodable(m) != "" {
+			cells[1] = undecodable
+		}
 		for i := range cells {
 			if text, ok := cells[i].(string); ok {
 				cells[i] = printable(text)
