@@ -47,7 +47,7 @@ type optionsGetter struct {
 // GetRESTOptions implements generic.RESTOptionsGetter.
 func (g *optionsGetter) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
 	opts, err := g.RESTOptionsGetter.GetRESTOptions(resource, example)
-	if err != nil {
+	if err != nil || example == nil { // The generic server asks for the prefix alone.
 		return opts, err
 	}
 	config := *opts.StorageConfig
