@@ -82,8 +82,11 @@ func (c *Cluster) installKaro(ctx context.Context) error {
 		return err
 	}
 	c.assets["karo-apiserver"] = binary
-	deploy := filepath.Join(c.Root, "artifacts", "deploy")
-	if _, err := c.Kubectl(ctx, "", "apply", "-f", filepath.Join(deploy, "namespace.yaml"), "-f", filepath.Join(deploy, "rbac.yaml"), "-f", filepath.Join(deploy, "roles.yaml")); err != nil {
+	apply := []string{"apply"}
+	for _, file := range []string{"namespace.yaml", "rbac.yaml", "roles.yaml", "flowcontrol.yaml"} {
+		apply = append(apply, "-f", filepath.Join(c.Root, "artifacts", "deploy", file))
+	}
+	if _, err := c.Kubectl(ctx, "", apply...); err != nil {
 		return err
 	}
 	token, err := c.Token(ctx, KaroNamespace, "karo")

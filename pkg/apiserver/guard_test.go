@@ -6,6 +6,7 @@ package apiserver
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"karo.io/karo/pkg/metrics"
 )
 
 var notificationPaths = []string{
@@ -176,4 +180,52 @@ func TestGuardedWriterReachesTheConnection(t *testing.T) {
 	if !recorder.Flushed {
 		t.Error("the answer was not flushed")
 	}
+}
+
+// What Alertmanager is told is counted by its status; what only asks is not.
+func TestNotificationsAreCounted(t *testing.T) {
+	metrics.Register()
+	for name, tc := range map[string]struct {
+		path  string
+		ready error
+		want  map[string]float64
+	}{
+		"answered":     {path: "/apis/karo.io/v1/namespaces/ns/alerts/trigger", want: map[string]float64{`karo_notifications_total{code="503"}`: 1}},
+		"whole":        {path: "/apis/karo.io/v1/clusteralerts/trigger/", want: map[string]float64{`karo_notifications_total{code="503"}`: 1}},
+		"not ready":    {path: "/apis/karo.io/v1/clusteralerts/trigger", ready: errors.New("not yet"), want: map[string]float64{`karo_notifications_total{code="503"}`: 1, `karo_notifications_unavailable_total{doing="starting"}`: 1}},
+		"a simulation": {path: "/apis/karo.io/v1/clusteralerts/simulate", want: map[string]float64{}},
+		"another":      {path: "/apis/karo.io/v1/namespaces/ns/alerts", want: map[string]float64{}},
+	} {
+		before := counted(t)
+		post(guardNotifications(&answer{status: http.StatusTooManyRequests}, func() error { return tc.ready }), tc.path)
+		got := map[string]float64{}
+		for series, value := range counted(t) {
+			if value != before[series] {
+				got[series] = value - before[series]
+			}
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// counted returns what is counted of notifications, by the series of the metric.
+func counted(t *testing.T) map[string]float64 {
+	t.Helper()
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "karo_notifications_") {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			label := m.GetLabel()[0]
+			values[fmt.Sprintf("%s{%s=%q}", family.GetName(), label.GetName(), label.GetValue())] = m.GetCounter().GetValue()
+		}
+	}
+	return values
 }

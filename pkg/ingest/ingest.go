@@ -120,7 +120,7 @@ func (i *Ingest) Trigger(ctx context.Context, namespace string, n *notification.
 	}
 	count(result)
 	logger := klog.FromContext(ctx)
-	i.tellRefused(namespace, n, result)
+	i.tellRefused(ctx, namespace, n, result)
 	if result.Refused > 0 {
 		logger.Info("Refused what cannot be stored; the answer says why", "namespace", namespace, "receiver", n.Receiver, "refused", result.Refused)
 	}
@@ -131,7 +131,7 @@ func (i *Ingest) Trigger(ctx context.Context, namespace string, n *notification.
 }
 
 // tellRefused tells of the alerts that can never be stored, for which there is no reaction to tell it of.
-func (i *Ingest) tellRefused(namespace string, n *notification.Notification, result *karo.AlertNotificationResult) {
+func (i *Ingest) tellRefused(ctx context.Context, namespace string, n *notification.Notification, result *karo.AlertNotificationResult) {
 	var first *karo.AlertResult
 	refused := 0
 	for j := range result.Alerts {
@@ -144,11 +144,17 @@ func (i *Ingest) tellRefused(namespace string, n *notification.Notification, res
 	if first == nil {
 		return
 	}
-	if namespace == "" {
+	// A namespace that is going takes no Event any more.
+	if namespace == "" || i.isGoing(ctx, namespace) {
 		namespace = i.OwnNamespace
 	}
 	i.Events.Namespace(namespace, corev1.EventTypeWarning, "AlertsRefused", "Refused %d alert(s) of the receiver %s; the first, %s: %s",
 		refused, events.Quote(n.Receiver), events.Quote(first.Name), events.Quote(first.Message))
+}
+
+func (i *Ingest) isGoing(ctx context.Context, namespace string) bool {
+	ns, err := i.Namespaces.Get(ctx, namespace)
+	return apierrors.IsNotFound(err) || err == nil && ns.DeletionTimestamp != nil
 }
 
 // Simulate answers as Trigger would, with the reason of every matcher and the Jobs, and stores nothing.
@@ -224,6 +230,7 @@ func byFingerprint(n *notification.Notification) [][]int {
 
 // unavailable makes an error one that Alertmanager tries again: it does so for no status below 500.
 func unavailable(doing string, err error) error {
+	metrics.Unavailable(doing)
 	return apierrors.NewServiceUnavailable(fmt.Sprintf("%s failed, try again: %v", doing, err))
 }
 

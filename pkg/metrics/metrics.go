@@ -5,6 +5,7 @@
 package metrics
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -54,11 +55,22 @@ var (
 		Help:           "What reactions did about the alerts they matched, by outcome: Created, Known, Skipped or Refused.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"outcome"})
-	etcdSize  = etcdGauge("karo_etcd_size_bytes", "Size of the file of the embedded etcd, which its quota is for.")
-	etcdInUse = etcdGauge("karo_etcd_in_use_bytes", "What is in use of the file of the embedded etcd.")
-	etcdQuota = etcdGauge("karo_etcd_quota_bytes", "Size at which the embedded etcd refuses to grow.")
-	etcdFull  = etcdGauge("karo_etcd_full", "Whether the embedded etcd, or its disk, is too full for notifications to be taken: 1 or 0.")
-	panicked  = metrics.NewCounterVec(&metrics.CounterOpts{
+	etcdSize      = etcdGauge("karo_etcd_size_bytes", "Size of the file of the embedded etcd, which its quota is for.")
+	etcdInUse     = etcdGauge("karo_etcd_in_use_bytes", "What is in use of the file of the embedded etcd.")
+	etcdQuota     = etcdGauge("karo_etcd_quota_bytes", "Size at which the embedded etcd refuses to grow.")
+	etcdFull      = etcdGauge("karo_etcd_full", "Whether the embedded etcd, or its disk, is too full for notifications to be taken: 1 or 0.")
+	notifications = metrics.NewCounterVec(&metrics.CounterOpts{
+		Name:           "karo_notifications_total",
+		Help:           "Notifications that were answered, by the status of the answer. Alertmanager repeats those of 500 and above only.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"code"})
+	unavailable = metrics.NewCounterVec(&metrics.CounterOpts{
+		Name: "karo_notifications_unavailable_total",
+		Help: "Notifications, also such to simulate, that were answered 503, by what failed: starting, waiting for its turn, " +
+			"reading the notification, reading the namespace, waiting for the caches, storing.",
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"doing"})
+	panicked = metrics.NewCounterVec(&metrics.CounterOpts{
 		Name:           "karo_panics_total",
 		Help:           "Mistakes in Karo that ended what was being done for one object or alert, by what that was. Each is logged.",
 		StabilityLevel: metrics.ALPHA,
@@ -71,7 +83,7 @@ func etcdGauge(name, help string) *metrics.Gauge {
 
 // Register has the metrics served.
 var Register = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs, panicked)
+	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs, notifications, unavailable, panicked)
 	legacyregistry.CustomMustRegister(&undecodable)
 })
 
@@ -93,6 +105,12 @@ func Etcd(size, inUse, quota int64, full bool) {
 
 // AlertReceived counts an alert of a notification.
 func AlertReceived(outcome string) { alertsReceived.WithLabelValues(outcome).Inc() }
+
+// NotificationAnswered counts a notification by the status of its answer.
+func NotificationAnswered(status int) { notifications.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// Unavailable counts a notification that has to be sent again, by what failed.
+func Unavailable(doing string) { unavailable.WithLabelValues(doing).Inc() }
 
 // Run counts what a reaction did about an alert.
 func Run(outcome string) { runs.WithLabelValues(outcome).Inc() }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/metrics"
 	"karo.io/karo/pkg/notification"
 )
 
@@ -70,6 +71,7 @@ func (r *NotificationREST) Connect(ctx context.Context, name string, _ runtime.O
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		release, err := r.Limiter.acquire(ctx, req, limit)
 		if err != nil {
+			metrics.Unavailable("waiting for its turn")
 			responder.Error(err)
 			return
 		}
@@ -102,6 +104,7 @@ func bodyError(err error) error {
 	case errors.As(err, &syntax):
 		return apierrors.NewBadRequest(err.Error())
 	default:
+		metrics.Unavailable("reading the notification")
 		return apierrors.NewServiceUnavailable(fmt.Sprintf("reading the notification failed, try again: %v", err))
 	}
 }
