@@ -488,6 +488,9 @@ func TestNamespacesThatAreGoing(t *testing.T) {
 	if err != nil || result.Refused != 1 || result.Alerts[0].Message != "namespace bank is being terminated" {
 		t.Errorf("got %+v and error %v, want it refused", result, err)
 	}
+	if told := w.events[len(w.events)-1]; !strings.HasPrefix(told, "karo-system AlertsRefused") || !strings.Contains(told, "namespace bank is being terminated") {
+		t.Errorf("told: %q", told)
+	}
 	if _, err := w.Trigger(t.Context(), "missing", n); !apierrors.IsNotFound(err) {
 		t.Errorf("got error %v, want that there is no such namespace", err)
 	}
