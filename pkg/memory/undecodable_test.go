@@ -25,7 +25,7 @@ func (live) NamespaceLives(string) bool                   { return true }
 
 type writer func() error
 
-func (w writer) Merge(context.Context, types.NamespacedName, func(*karo.Alert) bool) error { return w() }
+func (w writer) Merge(context.Context, types.NamespacedName, bool, func(*karo.Alert) bool) error { return w() }
 
 func memoryOf(t *testing.T, w AlertWriter, objs ...metav1.Object) *Memory {
 	t.Helper()
@@ -86,7 +86,7 @@ func TestWritingPanics(t *testing.T) {
 	r.Release()
 	for i := range 2 {
 		m.queue.Add(key)
-		if !m.writeNext(t.Context()) || m.queue.NumRequeues(key) != i+1 {
+		if !m.writeNext(t.Context(), func(context.Context) {}) || m.queue.NumRequeues(key) != i+1 {
 			t.Fatalf("it is put off %d times", m.queue.NumRequeues(key))
 		}
 	}
