@@ -25,7 +25,9 @@ func (live) NamespaceLives(string) bool                   { return true }
 
 type writer func() error
 
-func (w writer) Merge(context.Context, types.NamespacedName, bool, func(*karo.Alert) bool) error { return w() }
+func (w writer) Merge(context.Context, types.NamespacedName, bool, func(*karo.Alert) bool) error {
+	return w()
+}
 
 func memoryOf(t *testing.T, w AlertWriter, objs ...metav1.Object) *Memory {
 	t.Helper()

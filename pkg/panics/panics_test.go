@@ -27,7 +27,7 @@ func TestCatch(t *testing.T) {
 	} {
 		err := panics.Catch("testing", tc.do)
 		caught, ok := errors.AsType[*panics.Error](err)
-		if ok != (tc.caught != "") || !ok && err != tc.is {
+		if ok != (tc.caught != "") || !ok && !errors.Is(err, tc.is) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if ok && (!strings.Contains(caught.Error(), tc.caught) || strings.ContainsRune(caught.Error(), '\x1b') || len(caught.Error()) > 400) {
