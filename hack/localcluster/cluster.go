@@ -251,7 +251,8 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		"--kubeconfig="+controllers, "--authentication-kubeconfig="+controllers, "--authorization-kubeconfig="+controllers,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[3]),
 		"--use-service-account-credentials", "--leader-elect=false",
-		"--node-monitor-grace-period=24h", // The node that is played has nothing to fail but our own outages.
+		"--node-monitor-grace-period=24h",             // The node that is played has nothing to fail but our own outages.
+		"--kube-api-qps=500", "--kube-api-burst=1000", // The default is a few Jobs a second.
 		"--service-account-private-key-file="+accounts.key, "--root-ca-file="+c.CAFile); err != nil {
 		return err
 	}
@@ -261,7 +262,8 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	}
 	if _, err := c.start("kube-scheduler", "kube-scheduler",
 		"--kubeconfig="+scheduler, "--authentication-kubeconfig="+scheduler, "--authorization-kubeconfig="+scheduler,
-		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[4]), "--leader-elect=false"); err != nil {
+		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[4]), "--leader-elect=false",
+		"--kube-api-qps=500", "--kube-api-burst=1000"); err != nil {
 		return err
 	}
 	stages := filepath.Join(c.Dir, "kwok.yaml")
