@@ -30,7 +30,7 @@ demo: bin/demo ## The same, but end once the Job of the alert has completed
 	@exec bin/demo
 
 .PHONY: test
-test: test-unit test-integration ## Run all tests
+test: test-unit test-integration test-chaos ## Run all tests
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster, with the race detector
@@ -39,6 +39,18 @@ test-unit: ## Run the tests that need no cluster, with the race detector
 .PHONY: test-integration
 test-integration: ## Run the tests against a real control plane with a real Alertmanager
 	go test -count=1 -timeout=40m -v ./test/integration/...
+
+.PHONY: test-chaos
+test-chaos: ## Break what Karo stands on for half a minute, and count the Jobs
+	go test -count=1 -timeout=20m -v ./test/chaos/
+
+# How long the faults go on, and what they come from: 0 takes a seed from the clock, and prints it.
+CHAOSTIME ?= 30m
+SEED ?= 0
+
+.PHONY: chaos
+chaos: ## The same for CHAOSTIME (default: 30m), with 10,000 alerts in half an hour; SEED repeats a run
+	go test -count=1 -timeout=0 -v ./test/chaos/ -seed=$(SEED) -duration=$(CHAOSTIME)
 
 # The lines of the benchmark to measure, as a regular expression, and where the results go as JSON.
 LINES ?= .

@@ -1,0 +1,118 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package chaos breaks what Karo stands on while notifications are sent, and then counts the Jobs: nothing that was
+// acknowledged is lost, and nothing runs twice.
+//
+// Three replicas share an etcd of three members, beside a real control plane. Everything random comes from a seed, which
+// is printed: the same seed gives the same alerts and the same faults at the same times. What the programs do meanwhile
+// is their own affair, so that a failure may need some runs to come again.
+package chaos
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"karo.io/karo/hack/localcluster"
+	"karo.io/karo/pkg/generated/clientset/versioned"
+)
+
+var (
+	seed     = flag.Uint64("seed", 0, "what everything random comes from; 0 takes one from the clock")
+	duration = flag.Duration("duration", 30*time.Second, "how long the faults of TestChaos go on; from 5m on the other tests take their full length too")
+)
+
+// long reports whether the tests take their full length.
+func long() bool { return *duration >= 5*time.Minute }
+
+// pick returns what a test takes for short, or what it takes in full length.
+func pick[T any](short, full T) T {
+	if long() {
+		return full
+	}
+	return short
+}
+
+const replicas = 3
+
+// The tests share one cluster, each in namespaces of its own. They run one after the other, and each heals what it broke.
+var (
+	cluster *localcluster.Cluster
+	client  *versioned.Clientset
+	jobs    *ledger
+
+	karos             []*program
+	members           []*program
+	kubeAPIServer     *program
+	controllerManager *program
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano()) % 1e6
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code, err := run(ctx, m)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context, m *testing.M) (int, error) {
+	var err error
+	if cluster, err = localcluster.Start(ctx, os.Stderr); err != nil {
+		return 1, err
+	}
+	defer cluster.Stop()
+	etcd, err := cluster.StartEtcd(ctx, replicas)
+	if err != nil {
+		return 1, err
+	}
+	servers, err := cluster.StartReplicas(ctx, etcd, replicas)
+	if err != nil {
+		return 1, err
+	}
+	if client, err = versioned.NewForConfig(cluster.Config); err != nil {
+		return 1, err
+	}
+	for _, k := range servers {
+		karos = append(karos, &program{Process: k.Process(), url: k.URL(), config: k.Config(), ready: k.Ready})
+	}
+	for _, m := range etcd.Members {
+		members = append(members, &program{Process: m.Process, url: m.URL, ready: m.Healthy})
+	}
+	kubeAPIServer = &program{Process: cluster.Process("kube-apiserver"), ready: func(ctx context.Context) error {
+		return cluster.Client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	}}
+	controllerManager = &program{Process: cluster.Process("kube-controller-manager"), ready: func(context.Context) error { return nil }}
+	if jobs, err = newLedger(ctx); err != nil {
+		return 1, err
+	}
+	supervised, stop := context.WithCancel(ctx)
+	var supervisors sync.WaitGroup
+	defer supervisors.Wait() // Before the cluster stops, so that nothing is started again then.
+	defer stop()
+	for _, p := range programs() {
+		supervisors.Go(func() { p.supervise(supervised) })
+	}
+	code := make(chan int)
+	go func() { code <- m.Run() }()
+	select {
+	case c := <-code:
+		return c, nil
+	case <-ctx.Done():
+		return 1, errors.New("interrupted")
+	}
+}
