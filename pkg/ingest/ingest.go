@@ -177,7 +177,13 @@ func (i *Ingest) handle(ctx context.Context, namespace string, n *notification.N
 			return refuseAll(n, terminating(namespace)), nil
 		}
 	}
-	if err := i.fresh(ctx); err != nil {
+	since := time.Now()
+	if !slices.ContainsFunc(n.Alerts, func(a notification.Alert) bool { return a.Status == karo.AlertResolved }) {
+		since = since.Add(-freshFor)
+	}
+	// Whether something runs for a resolved alert depends on a run for the firing one. That may have been acknowledged by
+	// another replica a moment ago, and no name arbitrates about what does not run.
+	if err := i.freshSince(ctx, since); err != nil {
 		return nil, unavailable("waiting for the caches", err)
 	}
 
@@ -235,36 +241,50 @@ func unavailable(doing string, err error) error {
 }
 
 // fresh returns once the caches hold everything that this process stored, and that any replica stored some seconds ago, or
-// an error. Notifications that come at once share one proof.
+// an error.
 func (i *Ingest) fresh(ctx context.Context) error {
-	owed := uint64(0)
-	for _, c := range i.Caches {
-		owed = max(owed, c.Owes())
-	}
-	if at := i.freshAt.Load(); owed == 0 && at != nil && time.Since(*at) < freshFor {
-		return nil
-	}
-	// A proof that is under way is of a moment before what was stored since.
-	proof := i.proof.DoChan(strconv.FormatUint(owed, 10), func() (any, error) {
-		// The first to ask may go away while others still wait.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshTimeout)
-		defer cancel()
-		asked := time.Now()
-		group, ctx := errgroup.WithContext(ctx)
+	return i.freshSince(ctx, time.Now().Add(-freshFor))
+}
+
+// freshSince returns once the caches hold everything that this process stored, and that any replica stored before a
+// time, or an error. Notifications that come at once share one proof.
+func (i *Ingest) freshSince(ctx context.Context, since time.Time) error {
+	for {
+		owed := uint64(0)
 		for _, c := range i.Caches {
-			group.Go(func() error { return c.Fresh(ctx) })
+			owed = max(owed, c.Owes())
 		}
-		if err := group.Wait(); err != nil {
-			return nil, err
+		if at := i.freshAt.Load(); owed == 0 && at != nil && !at.Before(since) {
+			return nil
 		}
-		i.freshAt.Store(&asked)
-		return nil, nil
-	})
-	select {
-	case result := <-proof:
-		return result.Err
-	case <-ctx.Done():
-		return ctx.Err()
+		// A proof that is under way is of a moment before what was stored since.
+		proof := i.proof.DoChan(strconv.FormatUint(owed, 10), func() (any, error) {
+			// The first to ask may go away while others still wait.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshTimeout)
+			defer cancel()
+			asked := time.Now()
+			group, ctx := errgroup.WithContext(ctx)
+			for _, c := range i.Caches {
+				group.Go(func() error { return c.Fresh(ctx) })
+			}
+			if err := group.Wait(); err != nil {
+				return nil, err
+			}
+			i.freshAt.Store(&asked)
+			return asked, nil
+		})
+		select {
+		case result := <-proof:
+			if result.Err != nil {
+				return result.Err
+			}
+			if asked := result.Val.(time.Time); !asked.Before(since) {
+				return nil
+			}
+			// It had been under way before; the next one is not.
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
