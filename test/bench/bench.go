@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -95,6 +96,16 @@ func (b *bench) newSender(ctx context.Context, name string) (*http.Client, error
 	config := rest.AnonymousClientConfig(b.cluster.Config)
 	config.BearerToken = token
 	return rest.HTTPClientFor(config)
+}
+
+// suspendControllers stops what would run the Jobs, until the end.
+func (b *bench) suspendControllers() error {
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kwok"} {
+		if err := b.cluster.Process(name).Signal(syscall.SIGSTOP); err != nil {
+			return fmt.Errorf("suspending %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // newNamespace creates a namespace with one reaction of one action.

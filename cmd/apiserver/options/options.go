@@ -94,6 +94,9 @@ func New() *Options {
 	// it ends them first; requests in flight are waited for all the same.
 	o.ServerRun.ShutdownWatchTerminationGracePeriod = 5 * time.Second
 	// Without a certificate one is made at each start, in memory: a file would be of use to nobody.
+	// Of Executions and Alerts there may be as many as there are alerts, and the informers of this process hold them already.
+	// A watch cache would hold them once more, and each of their changes of the last minutes, for a few watchers.
+	o.Recommended.Etcd.WatchCacheSizes = []string{"executions.karo.io#0", "alerts.karo.io#0"}
 	o.Recommended.SecureServing.ServerCert.CertDirectory = ""
 	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
 	// their own, and everything that comes through the kube-apiserver has passed the fairness there.
