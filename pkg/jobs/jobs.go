@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -100,6 +99,9 @@ func Build(e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action)
 	labels, annotations := labels(e, action), annotations(e, action)
 	for _, meta := range []*metav1.ObjectMeta{&job.ObjectMeta, &job.Spec.Template.ObjectMeta} {
 		meta.Labels, meta.Annotations = merge(meta.Labels, labels), merge(meta.Annotations, annotations)
+	}
+	if job.Annotations[karo.AnnotationRun], err = runAnnotation(e, spec); err != nil {
+		return nil, fmt.Errorf("action %s: %w", action.Name, err)
 	}
 	return job, nil
 }
@@ -212,10 +214,7 @@ func annotations(e *karo.Execution, action *karo.Action) map[string]string {
 		if value == "" {
 			continue
 		}
-		if len(value) > maxAnnotation {
-			value = strings.ToValidUTF8(value[:maxAnnotation], "")
-		}
-		annotations[name] = printable(value)
+		annotations[name] = printable(short(value))
 	}
 	return annotations
 }

@@ -5,6 +5,7 @@ package jobs_test
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"math/rand"
 	"reflect"
@@ -68,6 +69,13 @@ func ofTheAlert() []corev1.EnvVar {
 	}
 }
 
+// withRun returns annotations with what a Job of execution, which has these actions, says of the run.
+func withRun(annotations map[string]string, actions string) map[string]string {
+	annotations = maps.Clone(annotations)
+	annotations["karo.io/run"] = `{"spec":{"reaction":{"name":"restart","uid":"reaction-uid","generation":2,"revision":"restart-rev"},"alert":{},"receiver":"team/a"},"actions":[` + actions + `]}`
+	return annotations
+}
+
 func build(t *testing.T, e *karo.Execution, spec *karo.AlertReactionSpec, action *karo.Action) *batchv1.Job {
 	t.Helper()
 	job, err := jobs.Build(e, spec, action)
@@ -128,7 +136,7 @@ func TestBuild(t *testing.T) {
 			Name:        names.Job(e, "collect-logs"),
 			Namespace:   "ns",
 			Labels:      labels,
-			Annotations: annotations,
+			Annotations: withRun(annotations, `"collect-logs"`),
 			// With blockOwnerDeletion, creating the Job would need a right to the finalizers of the Execution.
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "karo.io/v1", Kind: "Execution", Name: "restart-abc", UID: "execution-uid", Controller: new(true),
@@ -196,7 +204,7 @@ func TestBuildOfWhatIsMissing(t *testing.T) {
 		},
 	}
 	job := build(t, e, &karo.AlertReactionSpec{Volumes: []corev1.Volume{{Name: "unused"}}}, &karo.Action{Name: "a", Image: "i"})
-	if diff := cmp.Diff(map[string]string{"karo.io/reaction": "r", "karo.io/action-name": "a"}, job.Annotations); diff != "" {
+	if diff := cmp.Diff(map[string]string{"karo.io/reaction": "r", "karo.io/action-name": "a"}, job.Spec.Template.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
 	if value, ok := job.Labels["karo/alert-name"]; !ok || value != "" {

@@ -79,7 +79,7 @@ func TestBuildOfATemplate(t *testing.T) {
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: names.Job(e, "whole"), Namespace: "ns",
-			Labels: both(own, map[string]string{"team": "shop"}), Annotations: both(notes, map[string]string{"note": "kept"}),
+			Labels: both(own, map[string]string{"team": "shop"}), Annotations: withRun(both(notes, map[string]string{"note": "kept"}), `"whole"`),
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "karo.io/v1", Kind: "Execution", Name: "restart-abc", UID: "execution-uid", Controller: new(true),
 			}},

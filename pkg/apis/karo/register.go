@@ -71,6 +71,8 @@ const (
 	AnnotationFingerprint = "karo.io/fingerprint"
 	AnnotationStartsAt    = "karo.io/starts-at"
 	AnnotationReceiver    = "karo.io/receiver"
+	// AnnotationRun is on Jobs alone: what their Execution says beside the alert, for a store that has lost it.
+	AnnotationRun = "karo.io/run"
 
 	// AnnotationUndecodable is on an object that is stored and cannot be read. Its value says why.
 	AnnotationUndecodable = "karo.io/undecodable"
