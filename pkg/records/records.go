@@ -27,6 +27,7 @@ import (
 type Records struct {
 	Executions      *registry.Store
 	ExecutionStatus rest.Updater
+	Reactions       rest.Getter
 	ReactionStatus  rest.Updater
 	Alerts          *registry.Store
 	Revisions       *registry.Store

@@ -28,6 +28,16 @@ type RevisionStore interface {
 // still to run.
 func Adopt(ctx context.Context, e *karo.Execution, reaction *karo.AlertReaction) {
 	e.Namespace = reaction.Namespace
+	Own(e, reaction)
+	e.Spec.Reaction = referenceTo(reaction)
+	if user, ok := genericapirequest.UserFrom(ctx); ok {
+		e.Spec.TriggeredBy = user.GetName()
+	}
+	e.Status = karo.ExecutionStatus{Phase: karo.PhasePending}
+}
+
+// Own makes an Execution one that goes with a reaction, and that stays until it is remembered and counted.
+func Own(e *karo.Execution, reaction *karo.AlertReaction) {
 	if e.Labels == nil {
 		e.Labels = map[string]string{}
 	}
@@ -36,11 +46,6 @@ func Adopt(ctx context.Context, e *karo.Execution, reaction *karo.AlertReaction)
 	if !slices.Contains(e.Finalizers, memory.Finalizer) {
 		e.Finalizers = append(e.Finalizers, memory.Finalizer)
 	}
-	e.Spec.Reaction = referenceTo(reaction)
-	if user, ok := genericapirequest.UserFrom(ctx); ok {
-		e.Spec.TriggeredBy = user.GetName()
-	}
-	e.Status = karo.ExecutionStatus{Phase: karo.PhasePending}
 }
 
 // EnsureRevision stores what the Executions of a reaction, as that is now, need to run. A revision has no owner: Executions

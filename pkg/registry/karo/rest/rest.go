@@ -65,6 +65,7 @@ func (s *Stores) Records() *records.Records {
 	return &records.Records{
 		Executions:      s.Executions.Store,
 		ExecutionStatus: s.Executions.OwnStatus,
+		Reactions:       s.AlertReactions.Store,
 		ReactionStatus:  s.AlertReactions.OwnStatus,
 		Alerts:          s.Alerts,
 		Revisions:       s.Revisions,
