@@ -50,8 +50,10 @@ const (
 
 // ExtraConfig is what Karo needs beside the configuration of every API server.
 type ExtraConfig struct {
-	// Namespace is where the lease of the executor is.
+	// Namespace is where the lease of the executor, and what the cluster knows of the store, are.
 	Namespace string
+	// AcceptStore is the ID of the mismatch of which the store is taken for the right one all the same.
+	AcceptStore string
 	// Executor is whether this replica may execute.
 	Executor bool
 	// ExecutorWorkers is how many Executions are worked on at a time.
@@ -104,6 +106,7 @@ type Server struct {
 	memory    *memory.Memory
 	notes     *bookkeeping.Notes
 	events    *events.Recorder
+	pause     *pause
 	leader    *leader
 	giveWay   func(ctx context.Context)
 }
@@ -122,7 +125,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 	metrics.Register()
 
-	s := &Server{etcd: c.extra.Etcd, namespace: c.extra.Namespace}
+	s := &Server{etcd: c.extra.Etcd, namespace: c.extra.Namespace, pause: &pause{}}
 	informers := c.generic.SharedInformerFactory.Core().V1().Namespaces()
 	namespaces := &namespaces{lister: informers.Lister(), client: client}
 	// Admission watches webhooks and policies of the cluster, and refuses what comes before it has them.
@@ -143,7 +146,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 	chain := c.generic.BuildHandlerChainFunc
 	c.generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
-		return guardNotifications(chain(keepReserve(explainPatches(handler), full), config), ready)
+		return guardNotifications(chain(s.pause.guard(keepReserve(explainPatches(handler), full)), config), ready)
 	}
 	c.generic.RESTOptionsGetter = fullExplained{c.generic.RESTOptionsGetter}
 	if s.generic, err = c.generic.New("karo-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
@@ -206,6 +209,10 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	background := &records.Background{Records: own, GiveWay: s.giveWay}
 	s.notes = bookkeeping.NewNotes(background)
 	s.events = events.NewRecorder(client)
+	// Before anything of the store is shown to anybody.
+	if err := s.pause.begin(ctx, c.generic.RESTOptionsGetter, client, own, s.events, c.extra); err != nil {
+		return nil, err
+	}
 	handler := &ingest.Ingest{
 		Index: index, Memory: s.memory, Caches: s.caches, Store: own, Namespaces: namespaces, RenderJobs: jobs.All,
 		Notes: s.notes, Events: s.events, Storing: &storing, OwnNamespace: c.extra.Namespace,
@@ -230,7 +237,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 
 	if c.extra.Executor {
-		s.leader = &leader{client: client, namespace: c.extra.Namespace, identity: c.extra.Identity}
+		s.leader = &leader{client: client, namespace: c.extra.Namespace, identity: c.extra.Identity, may: s.pause.over, take: s.pause.advance}
 		x := executor.New(executions, own, client, s.events, c.extra.ExecutorWorkers, &executing, func(ctx context.Context) error {
 			storing.GiveWay(ctx, jobPatience)
 			return s.leader.holds()
@@ -239,6 +246,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 			return nil, err
 		}
 		s.leader.run = []func(context.Context) error{
+			s.pause.lead,
 			x.Run,
 			func(ctx context.Context) error {
 				bookkeeper := bookkeeping.NewBookkeeper(reactions, executions, background, full)
@@ -281,6 +289,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	running.Go(func() { s.memory.Run(background, s.giveWay) })
 	running.Go(func() { s.notes.Run(background) })
+	running.Go(func() { s.pause.run(background) })
 	if s.etcd != nil {
 		running.Go(func() { s.etcd.Maintain(background, func(full error) { s.tellFull(background, full) }) })
 	}
@@ -296,6 +305,7 @@ func (s *Server) Run(ctx context.Context) error {
 		for _, cache := range s.caches {
 			cache.Close()
 		}
+		s.pause.close()
 		s.events.Shutdown()
 	}()
 	return s.generic.PrepareRun().RunWithContext(ctx)

@@ -37,6 +37,8 @@ type leader struct {
 	namespace string
 	identity  string
 	run       []func(context.Context) error
+	// may returns once this replica may stand for election, and take once it may begin to work.
+	may, take func(context.Context) error
 
 	caches       []*storecache.Informer
 	stopWork     context.CancelFunc
@@ -114,7 +116,7 @@ func (l *leader) start(ctx context.Context, caches []*storecache.Informer) {
 				return
 			}
 		}
-		for election.Err() == nil {
+		for l.may(election) == nil {
 			l.stand(election)
 		}
 	}()
@@ -176,6 +178,9 @@ func (l *leader) lead(leading context.Context) error {
 		if err := c.Fresh(ctx); err != nil {
 			return fmt.Errorf("taking over: %w", err)
 		}
+	}
+	if err := l.take(ctx); err != nil {
+		return fmt.Errorf("taking over: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range l.run {

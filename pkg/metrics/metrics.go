@@ -55,6 +55,11 @@ var (
 		Help:           "What reactions did about the alerts they matched, by outcome: Created, Known, Skipped or Refused.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"outcome"})
+	paused = metrics.NewGauge(&metrics.GaugeOpts{
+		Name:           "karo_paused",
+		Help:           "1 while nothing runs and notifications are refused, since the store is not the one that the cluster knows; else 0.",
+		StabilityLevel: metrics.ALPHA,
+	})
 	etcdSize      = etcdGauge("karo_etcd_size_bytes", "Size of the file of the embedded etcd, which its quota is for.")
 	etcdInUse     = etcdGauge("karo_etcd_in_use_bytes", "What is in use of the file of the embedded etcd.")
 	etcdQuota     = etcdGauge("karo_etcd_quota_bytes", "Size at which the embedded etcd refuses to grow.")
@@ -83,7 +88,7 @@ func etcdGauge(name, help string) *metrics.Gauge {
 
 // Register has the metrics served.
 var Register = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs, notifications, unavailable, panicked)
+	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs, notifications, unavailable, panicked, paused)
 	legacyregistry.CustomMustRegister(&undecodable)
 })
 
@@ -126,3 +131,12 @@ func Panicked(where string) { panicked.WithLabelValues(where).Inc() }
 
 // Undecodable has it served how many objects of a resource cannot be read.
 func Undecodable(resource string, count func() int) { undecodable.counts.Store(resource, count) }
+
+// Paused says whether this replica is paused.
+func Paused(is bool) {
+	value := 0.0
+	if is {
+		value = 1
+	}
+	paused.Set(value)
+}

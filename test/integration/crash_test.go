@@ -387,7 +387,11 @@ func TestStopEndsWatches(t *testing.T) {
 
 // With --etcd-servers the objects are in that etcd. This server is asked directly, since the cluster has one already.
 func TestExternalEtcd(t *testing.T) {
-	k, err := cluster.NewKaro(t.Context(), "karo-external", "--etcd-servers="+cluster.EtcdURL, "--etcd-prefix=/external", "--executor=false")
+	// Another store has another installation, in a namespace of its own.
+	own := newNamespace(t)
+	kubectl(t, "", "create", "role", "karo", "-n", own, "--verb=create,get,update", "--resource=configmaps")
+	kubectl(t, "", "create", "rolebinding", "karo", "-n", own, "--role=karo", "--serviceaccount="+localcluster.KaroNamespace+":karo")
+	k, err := cluster.NewKaro(t.Context(), "karo-external", "--etcd-servers="+cluster.EtcdURL, "--etcd-prefix=/external", "--executor=false", "--namespace="+own)
 	if err != nil {
 		t.Fatal(err)
 	}

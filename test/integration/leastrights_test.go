@@ -70,6 +70,32 @@ var trials = []trial{
 		},
 	},
 	{name: "the lease is renewed", without: []string{"update leases"}},
+	{name: "what the cluster knows of the store is read", without: []string{"get configmaps"}},
+	{name: "what the cluster knows of the store is replaced", without: []string{"update configmaps"}},
+	{
+		name: "what the cluster knows of the store is written again", without: []string{"create configmaps"},
+		do: func(t *testing.T) func() string {
+			configMaps := cluster.Client.CoreV1().ConfigMaps(localcluster.KaroNamespace)
+			eventually(t, "the ConfigMap to be deleted", func(ctx context.Context) error {
+				known, err := configMaps.Get(ctx, "karo-store", metav1.GetOptions{})
+				if err != nil {
+					return err
+				}
+				if err := configMaps.Delete(ctx, known.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &known.ResourceVersion}}); err != nil {
+					return err
+				}
+				// Without it the next Karo would not know the store.
+				t.Cleanup(func() {
+					known.ResourceVersion = ""
+					if _, err := configMaps.Create(context.Background(), known, metav1.CreateOptions{}); err != nil {
+						t.Error(err)
+					}
+				})
+				return nil
+			})
+			return nil
+		},
+	},
 	{
 		name: "jobs are created, and events", without: []string{"create jobs", "create events"},
 		do: func(t *testing.T) func() string {

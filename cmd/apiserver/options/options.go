@@ -63,8 +63,10 @@ type Options struct {
 	DataDir string
 	// EtcdQuotaBytes is the size at which the embedded etcd refuses to grow.
 	EtcdQuotaBytes int64
-	// Namespace is where the lease of the executor is.
+	// Namespace is where the lease of the executor, and what the cluster knows of the store, are.
 	Namespace string
+	// AcceptStore is the ID of the mismatch of which the store is taken for the right one all the same.
+	AcceptStore string
 	// Executor is whether this replica may execute.
 	Executor bool
 	// ExecutorWorkers is how many Executions are worked on at a time.
@@ -132,7 +134,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.Lookup("kubeconfig").Usage = "Kubeconfig file of the cluster to serve. In a pod the default is the cluster of the pod, by its ServiceAccount."
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "Directory of the embedded etcd, which runs unless --etcd-servers is given. One process at a time can use it.")
 	fs.Int64Var(&o.EtcdQuotaBytes, "embedded-etcd-quota-bytes", o.EtcdQuotaBytes, "Size in bytes at which the embedded etcd refuses to grow.")
-	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the executor's lease. Default: $POD_NAMESPACE, else "+defaultNamespace+".")
+	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the executor's lease, and of what the cluster knows of the store. Default: $POD_NAMESPACE, else "+defaultNamespace+".")
+	fs.StringVar(&o.AcceptStore, "accept-store", o.AcceptStore, "Take the store for the right one, though it is not the one that the cluster was last served from, or has gone back in time. The value is the one that the log, and the answer to notifications, give; it fits no other loss, so that the flag may stay.")
 	fs.BoolVar(&o.Executor, "executor", o.Executor, "Whether this replica may turn Executions into Jobs. One replica at a time does, by lease.")
 	fs.IntVar(&o.ExecutorWorkers, "executor-workers", o.ExecutorWorkers, "How many Executions are worked on at a time.")
 	fs.DurationVar(&o.AlertMemory, "alert-memory", o.AlertMemory, "How long an alert is remembered after it was last seen. An alert that is forgotten runs again when it is sent again.")
@@ -258,6 +261,7 @@ func (o *Options) Config() (*apiserver.Config, error) {
 	generic.RESTOptionsGetter = setaside.Options(generic.RESTOptionsGetter)
 	config := &apiserver.Config{GenericConfig: generic, ExtraConfig: apiserver.ExtraConfig{
 		Namespace:       o.Namespace,
+		AcceptStore:     o.AcceptStore,
 		Executor:        o.Executor,
 		ExecutorWorkers: o.ExecutorWorkers,
 		AlertMemory:     o.AlertMemory,

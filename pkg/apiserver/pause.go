@@ -1,0 +1,253 @@
+// Copyright 2026 The Karo Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/events"
+	"karo.io/karo/pkg/metrics"
+	"karo.io/karo/pkg/records"
+	"karo.io/karo/pkg/recovery"
+	"karo.io/karo/pkg/storeid"
+)
+
+const (
+	// identityInterval is how often the replica that executes replaces the number in the store, and every replica looks
+	// whether the store is still the one that the cluster knows. What is restored to a state that is younger than that is
+	// not noticed.
+	identityInterval = 10 * time.Second
+	// tellAgain is how often it is said, in the log and in an Event, that the server is paused.
+	tellAgain = 10 * time.Minute
+)
+
+// pause keeps a server from running anything while its store is not the one that the cluster knows. The API is served, so
+// that reactions can be brought back, and so that nothing else of the cluster has to wait.
+type pause struct {
+	identity  *storeid.Identity
+	recovery  *recovery.Recovery
+	events    *events.Recorder
+	namespace string
+
+	lock        sync.Mutex
+	told        time.Time
+	writtenBack bool
+	why         atomic.Pointer[storeid.Mismatch] // nil while not paused
+}
+
+// begin decides whether the server is paused from its start. Before that the Executions are there again whose Jobs the
+// garbage collector would delete.
+func (p *pause) begin(ctx context.Context, optsGetter generic.RESTOptionsGetter, client kubernetes.Interface, records *records.Records, recorder *events.Recorder, extra *ExtraConfig) error {
+	opts, err := optsGetter.GetRESTOptions(karo.Resource("executions"), &karo.Execution{})
+	if err != nil {
+		return fmt.Errorf("storage options: %w", err)
+	}
+	if p.identity, err = storeid.Open(&opts.StorageConfig.Config, client, extra.Namespace); err != nil {
+		return err
+	}
+	p.recovery = &recovery.Recovery{Store: records, Client: client, Events: recorder}
+	p.events, p.namespace = recorder, extra.Namespace
+	for {
+		err := p.renew(ctx)
+		mismatch, ok := errors.AsType[*storeid.Mismatch](err)
+		if !ok {
+			return err
+		}
+		if mismatch.ID != extra.AcceptStore {
+			if extra.AcceptStore != "" {
+				klog.FromContext(ctx).Info("--accept-store is of another store, or of another state of it", "given", extra.AcceptStore)
+			}
+			return p.enter(ctx, mismatch)
+		}
+		err = p.accept(ctx, mismatch)
+		// Another replica may be accepting it too. What it has left is looked at again.
+		if !apierrors.IsConflict(err) && !errors.Is(err, storeid.ErrChanged) {
+			return err
+		}
+	}
+}
+
+// accept makes the store the right one, once it is in line with the Jobs in the cluster.
+func (p *pause) accept(ctx context.Context, mismatch *storeid.Mismatch) error {
+	written, err := p.recovery.WriteBack(ctx)
+	if err != nil {
+		return err
+	}
+	settled, err := p.recovery.Settle(ctx, func(ctx context.Context) error { return p.still(ctx, mismatch) })
+	if err != nil {
+		return err
+	}
+	if err := p.identity.Accept(ctx, mismatch); err != nil {
+		return err
+	}
+	klog.FromContext(ctx).Info("The store was accepted", "mismatch", mismatch.ID, "executionsWrittenBack", written, "executionsSettled", settled)
+	p.events.Namespace(p.namespace, corev1.EventTypeNormal, "StoreAccepted", "The store was accepted by --accept-store=%s", mismatch.ID)
+	return nil
+}
+
+// still returns an error unless the store does not match in the same way.
+func (p *pause) still(ctx context.Context, mismatch *storeid.Mismatch) error {
+	err := p.identity.Verify(ctx)
+	now, ok := errors.AsType[*storeid.Mismatch](err)
+	switch {
+	case ok && now.ID == mismatch.ID:
+		return nil
+	case ok || err == nil:
+		return storeid.ErrChanged
+	}
+	return err
+}
+
+// enter pauses the server, or says again that and why it is paused.
+func (p *pause) enter(ctx context.Context, mismatch *storeid.Mismatch) error {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	before := p.why.Swap(mismatch)
+	metrics.Paused(true)
+	logger := klog.FromContext(ctx)
+	if before == nil || before.ID != mismatch.ID || time.Since(p.told) > tellAgain {
+		p.told = time.Now()
+		logger.Error(mismatch, "Paused: nothing runs and notifications are refused, until it is started with --accept-store="+mismatch.ID)
+		p.events.Namespace(p.namespace, corev1.EventTypeWarning, "Paused", "%s", message(mismatch))
+	}
+	if p.writtenBack {
+		return nil
+	}
+	written, err := p.recovery.WriteBack(ctx)
+	if err != nil {
+		return err
+	}
+	p.writtenBack = true
+	logger.Info("The Executions whose Jobs are in the cluster are in the store", "writtenBack", written)
+	return nil
+}
+
+func message(mismatch *storeid.Mismatch) string {
+	return fmt.Sprintf("Karo is paused: %v. Nothing runs and notifications are refused, until it is started with --accept-store=%s, "+
+		"which takes this store for the right one", mismatch, mismatch.ID)
+}
+
+// run looks at the store until ctx ends.
+func (p *pause) run(ctx context.Context) { wait.UntilWithContext(ctx, p.look, identityInterval) }
+
+func (p *pause) look(ctx context.Context) {
+	if err := p.heed(ctx, p.identity.Verify(ctx)); err != nil && p.why.Load() == nil && ctx.Err() == nil {
+		klog.FromContext(ctx).Error(err, "Cannot tell whether the store is the one that the cluster knows; will be tried again")
+	}
+}
+
+// heed enters or ends the pause by what is known of the store.
+func (p *pause) heed(ctx context.Context, err error) error {
+	if mismatch, ok := errors.AsType[*storeid.Mismatch](err); ok {
+		return errors.Join(err, p.enter(ctx, mismatch))
+	}
+	if err != nil {
+		return err
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if p.why.Swap(nil) != nil {
+		p.writtenBack = false
+		metrics.Paused(false)
+		klog.FromContext(ctx).Info("Another replica has accepted the store; no longer paused")
+	}
+	return nil
+}
+
+// advance replaces the number in the store, or returns an error if the store is not the one that the cluster knows.
+func (p *pause) advance(ctx context.Context) error { return p.heed(ctx, p.renew(ctx)) }
+
+// renew replaces the number. That it cannot be replaced now, as in a store that is full, says nothing against the store.
+func (p *pause) renew(ctx context.Context) error {
+	err := p.identity.Advance(ctx)
+	if _, ok := errors.AsType[*storeid.Mismatch](err); ok || err == nil {
+		return err
+	}
+	if verifyErr := p.identity.Verify(ctx); verifyErr != nil {
+		return verifyErr
+	}
+	klog.FromContext(ctx).Error(err, "The number of the store could not be replaced; an earlier state of the store may not be known for one")
+	return nil
+}
+
+// lead replaces the number in the store again and again, until ctx ends or the store is not the right one any more.
+func (p *pause) lead(ctx context.Context) error {
+	ticker := time.NewTicker(identityInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := p.advance(ctx); err != nil && p.why.Load() != nil {
+			return err
+		} else if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Cannot tell whether the store is the one that the cluster knows; will be tried again")
+		}
+	}
+}
+
+// over returns nil once the server is not paused, or an error when ctx ends first.
+func (p *pause) over(ctx context.Context) error {
+	return wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) { return p.why.Load() == nil, ctx.Err() })
+}
+
+func (p *pause) close() { p.identity.Close() }
+
+// guard refuses what would run something, so that it is sent again, and warns whoever asks for anything else. To be
+// unready would not do: no namespace of the cluster could end.
+func (p *pause) guard(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mismatch := p.why.Load()
+		info, ok := genericapirequest.RequestInfoFrom(req.Context())
+		if mismatch == nil || !ok || !info.IsResourceRequest {
+			handler.ServeHTTP(w, req)
+			return
+		}
+		if runs(info) {
+			unavailable := apierrors.NewServiceUnavailable(message(mismatch))
+			responsewriters.ErrorNegotiated(unavailable, Codecs, schema.GroupVersion{Group: karo.GroupName}, w, req)
+			return
+		}
+		if info.Verb != "watch" {
+			warning.AddWarning(req.Context(), "", message(mismatch))
+		}
+		handler.ServeHTTP(w, req)
+	})
+}
+
+// runs reports whether a request asks for something to be run.
+func runs(info *genericapirequest.RequestInfo) bool {
+	if info.Verb != "create" {
+		return false
+	}
+	switch info.Resource {
+	case "alerts", "clusteralerts":
+		return info.Name == "trigger"
+	case "executions":
+		return info.Subresource == ""
+	case "alertreactions":
+		return info.Subresource == "executions"
+	}
+	return false
+}
