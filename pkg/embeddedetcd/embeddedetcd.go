@@ -24,6 +24,8 @@ const (
 	maxSocketPath = 100
 	// startTimeout bounds the replay of the log of a large store.
 	startTimeout = 5 * time.Minute
+	// dataName is the name, in the data directory, of that of etcd.
+	dataName = "etcd"
 )
 
 // Server is a running etcd.
@@ -40,28 +42,14 @@ type Server struct {
 // Start runs an etcd on the data in dir, which it creates, until it is closed. quotaBytes is the size of the store at
 // which etcd refuses to grow. The call returns once the etcd answers, and fails when another process has the data.
 func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
-	dir, err := filepath.Abs(dir)
+	socket, err := socketIn(dir)
 	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, err
 	}
-	socket := filepath.Join(dir, "etcd.sock")
-	if len(socket) >= maxSocketPath {
-		return nil, fmt.Errorf("data directory %s: the path of the socket in it has %d bytes, of %d that a socket may have", dir, len(socket), maxSocketPath-1)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // A directory needs its x bit.
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
-
-	// etcd takes the socket over before it finds its data in use, and then waits for the data without end.
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // The operator names the directory.
+	dir = filepath.Dir(socket)
+	lock, err := claim(dir)
 	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("data directory %s is in use by another process: %w", dir, err), lock.Close())
+		return nil, err
 	}
 	// Without, etcd would end the process, in words that do not tell.
 	if free, err := freeDisk(dir); err == nil && free < minDisk {
@@ -71,8 +59,8 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 
 	client := url.URL{Scheme: "unix", Path: socket}
 	cfg := embed.NewConfig()
-	cfg.Dir = filepath.Join(dir, "etcd")
-	cfg.Name = "karo"
+	cfg.Dir = filepath.Join(dir, dataName)
+	cfg.Name = memberName
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.ListenClientUrls = []url.URL{client}
 	cfg.AdvertiseClientUrls = []url.URL{client}
@@ -100,6 +88,39 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 	}
 	s.Close()
 	return nil, fmt.Errorf("starting etcd on %s: %w", dir, err)
+}
+
+// socketIn returns the path of the socket in a data directory.
+func socketIn(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("data directory: %w", err)
+	}
+	socket := filepath.Join(dir, "etcd.sock")
+	if len(socket) >= maxSocketPath {
+		return "", fmt.Errorf("data directory %s: the path of the socket in it has %d bytes, of %d that a socket may have", dir, len(socket), maxSocketPath-1)
+	}
+	return socket, nil
+}
+
+// claim makes a data directory, which it creates, that of this process, until the file is closed. It fails when another
+// process has it.
+func claim(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // A directory needs its x bit.
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	// etcd takes the socket over before it finds its data in use, and then waits for the data without end.
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // The operator names the directory.
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s is in use by another process: %w", dir, err), lock.Close())
+	}
+	return lock, nil
 }
 
 // Wait returns an error once the etcd has failed, or nil when ctx ends first.

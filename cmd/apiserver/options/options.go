@@ -45,6 +45,8 @@ const (
 	commandName = "karo-apiserver"
 	// etcdPrefix is where in etcd everything is. It can never change.
 	etcdPrefix = "/registry"
+	// defaultDataDir is where the embedded etcd keeps its data when nothing else says so.
+	defaultDataDir = "/var/lib/karo"
 	// defaultNamespace is where the lease is when nothing else says so.
 	defaultNamespace = "karo-system"
 	// minAlertMemory is some times the 4 h after which Alertmanager, by default, repeats an alert.
@@ -82,7 +84,7 @@ func New() *Options {
 	o := &Options{
 		ServerRun:       genericoptions.NewServerRunOptions(),
 		Recommended:     genericoptions.NewRecommendedOptions(etcdPrefix, apiserver.Codecs.LegacyCodec(v1.SchemeGroupVersion)),
-		DataDir:         "/var/lib/karo",
+		DataDir:         defaultDataDir,
 		EtcdQuotaBytes:  4 << 30,
 		Executor:        true,
 		ExecutorWorkers: 16,
@@ -334,5 +336,6 @@ func NewCommand() *cobra.Command {
 		cmd.Flags().AddFlagSet(fs)
 	}
 	cliflag.SetUsageAndHelpFunc(cmd, sections, 0)
+	cmd.AddCommand(newSnapshotCommand())
 	return cmd
 }
