@@ -131,7 +131,8 @@ func TestFull(t *testing.T) {
 	told := maintain(t, s)
 	stored := 0
 	until(t, "the store to be full", func() bool {
-		if err := put(t, client, different(stored), mib/16); err != nil {
+		// In steps so small that the store is looked at meanwhile, as often as it is.
+		if err := put(t, client, different(stored), mib/64); err != nil {
 			t.Fatalf("it is refused before the store is said to be full: %v", err)
 		}
 		stored++

@@ -39,7 +39,7 @@ func BenchmarkTrigger(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	etcd, err := embeddedetcd.Start(b.Context(), dir, 1<<30)
 	if err != nil {
 		b.Fatal(err)

@@ -108,7 +108,7 @@ func scale(ctx context.Context, b *bench) ([]*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer remove()
+	defer func() { _ = remove() }()
 	namespace, err := b.newNamespace(ctx)
 	if err != nil {
 		return nil, err
