@@ -45,7 +45,7 @@ const (
 	// jobPatience is how long a Job waits for notifications that are being stored.
 	jobPatience = 250 * time.Millisecond
 	// booksPatience is how long the books wait for those, and for Jobs.
-	booksPatience = 100 * time.Millisecond
+	booksPatience = 25 * time.Millisecond
 )
 
 // ExtraConfig is what Karo needs beside the configuration of every API server.
@@ -116,6 +116,10 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	// The executor creates Jobs as fast as the cluster takes them; the cluster's own fairness is the limit.
 	clientConfig := rest.CopyConfig(c.client)
 	clientConfig.QPS = -1
+	s := &Server{etcd: c.extra.Etcd, namespace: c.extra.Namespace, pause: &pause{}}
+	clientConfig.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+		return &fence{RoundTripper: rt, holds: func() error { return s.leader.holds() }}
+	})
 	client, err := kubernetes.NewForConfig(clientConfig)
 	if err != nil {
 		return nil, fmt.Errorf("client of the cluster: %w", err)
@@ -125,7 +129,6 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	}
 	metrics.Register()
 
-	s := &Server{etcd: c.extra.Etcd, namespace: c.extra.Namespace, pause: &pause{}}
 	informers := c.generic.SharedInformerFactory.Core().V1().Namespaces()
 	namespaces := &namespaces{lister: informers.Lister(), client: client}
 	// Admission watches webhooks and policies of the cluster, and refuses what comes before it has them.
@@ -240,6 +243,9 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 		s.leader = &leader{client: client, namespace: c.extra.Namespace, identity: c.extra.Identity, may: s.pause.over, take: s.pause.advance}
 		x := executor.New(executions, own, client, s.events, c.extra.ExecutorWorkers, &executing, func(ctx context.Context) error {
 			storing.GiveWay(ctx, jobPatience)
+			if mismatch := s.pause.why.Load(); mismatch != nil {
+				return fmt.Errorf("%w: %w", executor.ErrNotLeading, mismatch)
+			}
 			return s.leader.holds()
 		})
 		if err := s.generic.AddLivezChecks(0, healthz.NamedCheck("karo-executor", x.Alive)); err != nil {

@@ -6,6 +6,8 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
 
+	"karo.io/karo/pkg/executor"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -54,10 +57,10 @@ type leader struct {
 func (l *leader) holds() error {
 	at := l.renewed.Load()
 	if at == nil {
-		return fmt.Errorf("the lease %s is not held", leaseName)
+		return fmt.Errorf("%w: the lease %s is not held", executor.ErrNotLeading, leaseName)
 	}
 	if age := age(*at); age > renewDeadline {
-		return fmt.Errorf("the lease %s was last renewed %s ago", leaseName, age.Round(time.Millisecond))
+		return fmt.Errorf("%w: the lease %s was last renewed %s ago", executor.ErrNotLeading, leaseName, age.Round(time.Millisecond))
 	}
 	return nil
 }
@@ -68,6 +71,29 @@ func age(at time.Time) time.Duration {
 	now := time.Now()
 	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
 }
+
+// fence keeps a replica that is not sure to lead from creating a Job. It is asked for each try of a request, of which a
+// client makes more when the cluster is busy.
+type fence struct {
+	http.RoundTripper
+	holds func() error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f *fence) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/jobs") {
+		if err := f.holds(); err != nil {
+			if req.Body != nil {
+				_ = req.Body.Close()
+			}
+			return nil, err
+		}
+	}
+	return f.RoundTripper.RoundTrip(req)
+}
+
+// WrappedRoundTripper lets client-go find the transport.
+func (f *fence) WrappedRoundTripper() http.RoundTripper { return f.RoundTripper }
 
 // lock is the lease. It notes when it was last renewed for certain: the time before it was asked for. One that may have
 // lapsed is not renewed: another replica may have held it, and given it back, so that what is known here is not what is.
@@ -87,13 +113,16 @@ func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRec
 }
 
 func (l *lock) note(record resourcelock.LeaderElectionRecord, write func() error) error {
-	asked := time.Now()
-	if record.HolderIdentity != l.Identity() {
-		l.renewed.Store(nil) // The lease is given back.
-		return write()
+	asked, last := time.Now(), l.renewed.Load()
+	release := record.HolderIdentity != l.Identity()
+	if release {
+		l.renewed.Store(nil)
 	}
-	if last := l.renewed.Load(); last != nil && age(*last) >= leaseDuration {
-		return fmt.Errorf("the lease %s was not renewed in time", leaseName)
+	if release && last == nil || last != nil && age(*last) >= leaseDuration {
+		return fmt.Errorf("the lease %s was not renewed in time, and may be another's", leaseName)
+	}
+	if release {
+		return write()
 	}
 	if err := write(); err != nil {
 		return err

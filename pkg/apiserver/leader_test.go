@@ -6,10 +6,16 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
@@ -80,5 +86,43 @@ func TestHolds(t *testing.T) {
 			t.Error("a lease that another replica may have held is renewed as if none had")
 		}
 		expect("not elected", false)
+		for range 2 {
+			if err := lock.Update(t.Context(), resourcelock.LeaderElectionRecord{}); err == nil {
+				t.Error("a lease that may be another's is given back")
+			}
+		}
 	})
+}
+
+// A client tries a request again when the cluster is busy. The lease may be lost in between.
+func TestFence(t *testing.T) {
+	tries, lost := map[string]int{}, errors.New("lost")
+	var holds error
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		tries[req.Method]++
+		if req.Method == http.MethodPost {
+			holds = lost
+			w.Header().Set("Retry-After", "0")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"kind":"Job","apiVersion":"batch/v1","metadata":{"name":"j"}}`))
+	}))
+	defer server.Close()
+	config := &rest.Config{Host: server.URL}
+	config.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+		return &fence{RoundTripper: rt, holds: func() error { return holds }}
+	})
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := client.BatchV1().Jobs("ns")
+	if _, err := jobs.Create(t.Context(), &batchv1.Job{}, metav1.CreateOptions{}); !errors.Is(err, lost) || tries[http.MethodPost] != 1 {
+		t.Errorf("got error %v after %d tries, want that the second is not made", err, tries[http.MethodPost])
+	}
+	if _, err := jobs.Get(t.Context(), "j", metav1.GetOptions{}); err != nil {
+		t.Errorf("reading: %v", err)
+	}
 }

@@ -495,7 +495,7 @@ func TestPrune(t *testing.T) {
 			again: 24*time.Hour + 3*time.Minute + time.Second,
 		},
 		"a full store, and Jobs that are to be seen": {
-			executions: change(history("s", 12, karo.PhaseSucceeded, now-time.Hour), ran), again: time.Minute, full: true,
+			executions: change(history("s", 12, karo.PhaseSucceeded, now-time.Hour), ran), again: time.Second, full: true,
 		},
 		"failures stay longest": {
 			executions: slices.Concat(history("f", 10, karo.PhaseFailed, 0), history("s", 95, karo.PhaseSucceeded, time.Hour)),
@@ -537,7 +537,7 @@ func TestPrune(t *testing.T) {
 			executions: change(history("s", 150, karo.PhaseSucceeded, now-10*time.Second), ran), again: time.Minute,
 		},
 		"nor does a Job go early that has no time to live": {
-			executions: change(history("s", 150, karo.PhaseSucceeded, now-10*time.Second), ran), ttl: new(int32(0)), again: time.Minute,
+			executions: change(history("s", 150, karo.PhaseSucceeded, now-10*time.Second), ran), ttl: new(int32(0)), again: 51 * time.Second,
 		},
 		"in a storm, failures stay longest all the same": {
 			executions: slices.Concat(history("f", 10, karo.PhaseFailed, 0), change(history("s", 150, karo.PhaseSucceeded, now-10*time.Second), ran)),

@@ -67,12 +67,14 @@ func (b *Bookkeeper) prune(ctx context.Context, executions []*karo.Execution, no
 			after = again
 			continue
 		}
-		stays, err := b.mustStay(ctx, e, age, ttls)
+		left, err := b.mustStay(ctx, e, age, ttls)
 		if err != nil {
 			return 0, err
 		}
-		if stays {
-			after = again
+		if left > 0 {
+			if next := max(min(left, again), time.Second); after == 0 || next < after {
+				after = next
+			}
 			continue
 		}
 		if err := b.store.DeleteExecution(ctx, e); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
@@ -107,20 +109,21 @@ func rank(e *karo.Execution) int {
 	return 0
 }
 
-// mustStay reports whether the Jobs of an Execution are still to be seen. It notes for how long those of a revision are.
-func (b *Bookkeeper) mustStay(ctx context.Context, e *karo.Execution, age time.Duration, ttls map[string]time.Duration) (bool, error) {
+// mustStay returns for how long the Jobs of an Execution are still to be seen. It notes for how long those of a revision
+// are.
+func (b *Bookkeeper) mustStay(ctx context.Context, e *karo.Execution, age time.Duration, ttls map[string]time.Duration) (time.Duration, error) {
 	if len(e.Status.Actions) == 0 {
-		return false, nil
+		return 0, nil
 	}
 	ttl, known := ttls[e.Spec.Reaction.Revision]
 	if !known {
 		var err error
 		if ttl, err = b.ttlOf(ctx, e); err != nil {
-			return false, err
+			return 0, err
 		}
 		ttls[e.Spec.Reaction.Revision] = ttl
 	}
-	return age < max(ttl, jobs.MinLife), nil
+	return max(ttl, jobs.MinLife) - age, nil
 }
 
 // ttlOf returns for how long the longest kept Job of an Execution is.

@@ -122,6 +122,8 @@ func (x *term) revision(ctx context.Context, e *karo.Execution) (*karo.ReactionR
 	if err != nil {
 		return nil, fmt.Errorf("reading revision %s: %w", key.Name, err)
 	}
-	x.revisions.Add(key, revision)
+	if karo.Undecodable(revision) == "" {
+		x.revisions.Add(key, revision)
+	}
 	return revision, nil
 }

@@ -62,6 +62,10 @@ type Events interface {
 	Execution(e *karo.Execution, eventType, reason, format string, args ...any)
 }
 
+// ErrNotLeading is the error, of a check or of a client, that a Job is not created since this replica is not sure to be
+// the one that executes.
+var ErrNotLeading = errors.New("this replica does not execute")
+
 const byPredecessor = "predecessor"
 
 // ExecutionIndexers are the indexes that an Executor needs on the informer of the Executions.
@@ -79,7 +83,7 @@ func ExecutionIndexers() cache.Indexers {
 // of it, is not kept once it has all of them: thousands may be there that have ended.
 func WithoutPast(obj any) (any, error) {
 	if e, ok := obj.(*karo.Execution); ok && (isFinished(e.Status.Phase) || !lacksJobs(e)) {
-		e.ManagedFields, e.Spec.Alert.Annotations, e.Spec.Alert.GeneratorURL = nil, nil, ""
+		e.Spec.Alert.Annotations, e.Spec.Alert.GeneratorURL = nil, ""
 	}
 	return obj, nil
 }
@@ -100,10 +104,12 @@ type Executor struct {
 // term is the time for which this replica executes.
 type term struct {
 	*Executor
-	waiting   sync.Map // of the UID of an Execution to a *sync.Map of the name of an action to its *waiting
-	givenUp   sync.Map // of the UIDs of Executions that are being deleted before anything of them ran
-	own       sync.Map // of the UID of an Execution to it as this replica stored it, until the informer has that too
-	made      sync.Map // of the UID of a Job that this replica created to a *madeJob, until the informer has it
+	waiting   sync.Map                  // of the UID of an Execution to a *sync.Map of the name of an action to its *waiting
+	givenUp   sync.Map                  // of the UIDs of Executions that are being deleted before anything of them ran
+	own       sync.Map                  // of the UID of an Execution to it as this replica stored it, until the informer has that too
+	made      sync.Map                  // of the UID of a Job that this replica created to a *madeJob, until the informer has it
+	begun     sync.Map                  // of the UID of an Execution to a *sync.Map of the name of an action to its Job, until a status names it
+	outage    atomic.Pointer[time.Time] // when a status could last not be stored, if none has been since
 	revisions *lru.Cache
 	jobs      batchlisters.JobLister
 	pods      cache.Indexer
@@ -275,6 +281,7 @@ func (x *term) executionGone(obj any) {
 	if e, ok := obj.(*karo.Execution); ok {
 		x.givenUp.Delete(e.UID)
 		x.own.Delete(e.UID)
+		x.begun.Delete(e.UID)
 		x.ended(e)
 	}
 }

@@ -30,7 +30,6 @@ import (
 	"k8s.io/utils/lru"
 
 	"karo.io/karo/pkg/apis/karo"
-	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/precedence"
 )
@@ -45,12 +44,16 @@ type fakeRun struct {
 	jobIndexer cache.Indexer
 	refuse     error // What the cluster says to every new Job.
 	lost       error // Set once this replica no longer leads.
+	away       error // What the store says to every status.
 	events     []string
 	writes     int
 	stores     func() // Called when a status is stored, before that is known; may be nil.
 }
 
 func (f *fakeRun) UpdateExecutionStatus(_ context.Context, e *karo.Execution) (*karo.Execution, error) {
+	if f.away != nil {
+		return nil, f.away
+	}
 	f.writes++
 	f.stored[e.Name] = e.DeepCopy()
 	f.stored[e.Name].ResourceVersion = strconv.Itoa(1 + f.writes)
@@ -201,8 +204,8 @@ func TestParallel(t *testing.T) {
 	}
 	f.expect("nothing is left", failed, succeeded, failed)
 	for _, action := range []string{"a", "b"} {
-		if ttl := f.job(action).Spec.TTLSecondsAfterFinished; ttl == nil || *ttl != 5 {
-			t.Errorf("action %s has the time to live %v, want 5", action, ttl)
+		if ttl := f.job(action).Spec.TTLSecondsAfterFinished; ttl == nil || *ttl != 60 {
+			t.Errorf("action %s has the time to live %v, want the least that there is", action, ttl)
 		}
 	}
 	if want := []string{`Normal Started Runs for the alert "A", firing`, "Warning Failed failed actions: b; b: Why"}; !slices.Equal(f.events, want) {
@@ -227,27 +230,58 @@ func TestNoJobWithoutTheLease(t *testing.T) {
 	f.expect("leading again", running, running)
 }
 
-// A Job with a short time to live stays for as long as a request of a replica that no longer leads may be on its way.
-func TestNoJobGoesEarly(t *testing.T) {
-	for name, tc := range map[string]struct {
-		age  time.Duration
-		goes bool
-	}{"young": {jobs.MinLife - time.Second*7, false}, "old": {jobs.MinLife - time.Second*3, true}} {
-		t.Run(name, func(t *testing.T) {
-			f := newRun(t, karo.OrderParallel, "a")
-			f.expect("first", running, running)
-			f.end("a", batchv1.JobComplete)
-			job := f.job("a")
-			job.CreationTimestamp = metav1.NewTime(time.Now().Add(-tc.age))
-			if _, err := f.client.BatchV1().Jobs("ns").Update(t.Context(), job, metav1.UpdateOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			f.expect("a has completed", succeeded, succeeded)
-			f.expect("again", succeeded, succeeded)
-			if ttl := f.job("a").Spec.TTLSecondsAfterFinished; (ttl != nil) != tc.goes {
-				t.Errorf("got time to live %v", ttl)
-			}
-		})
+// What the store could not take is known all the same: the Job of it may have run, and gone, meanwhile. And while the store
+// takes nothing, nothing else begins.
+func TestStoreIsAway(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.away = errors.New("etcdserver: no leader")
+	if err := f.step(); !errors.Is(err, f.away) {
+		t.Fatalf("got error %v", err)
+	}
+	uid := f.job("a").UID
+	if err := f.client.BatchV1().Jobs("ns").Delete(t.Context(), f.job("a").Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.stored["other"] = run("other", nil)
+	f.see()
+	other := types.NamespacedName{Namespace: "ns", Name: "other"}
+	err := f.sync(t.Context(), other)
+	if jobs, listErr := f.client.BatchV1().Jobs("ns").List(t.Context(), metav1.ListOptions{}); err == nil || listErr != nil || len(jobs.Items) > 0 {
+		t.Errorf("another one: got error %v and the jobs %v, want that it waits", err, jobs.Items)
+	}
+	f.away = nil
+	f.made.Clear() // The informer of the Jobs has seen it come and go.
+	f.expect("the store is back", failed, failed)
+	if got := f.stored["e"].Status.Actions[0]; got.JobUID != uid || got.Reason != "JobGone" || f.job("a") != nil {
+		t.Errorf("got %+v and the Job %v", got, f.job("a"))
+	}
+	if err := f.sync(t.Context(), other); err != nil || f.stored["other"].Status.Phase != running {
+		t.Errorf("another one, then: got error %v, %+v", err, f.stored["other"].Status)
+	}
+}
+
+// A Job that a request brought after the Execution was cancelled is stopped, though no status names it.
+func TestAJobThatComesLate(t *testing.T) {
+	f := newRun(t, karo.OrderParallel, "a")
+	f.expect("first", running, running)
+	late := f.job("a")
+	f.stored["e"] = run("e", func(e *karo.Execution) {
+		e.ResourceVersion = "9"
+		e.Status = karo.ExecutionStatus{Phase: cancelled, Actions: []karo.ActionStatus{{Name: "a", Phase: cancelled}}}
+	})
+	if err := f.step(); err != nil {
+		t.Fatal(err)
+	}
+	if f.job("a") != nil {
+		t.Error("it goes on")
+	}
+	late.UID = "of somebody else"
+	late.OwnerReferences = nil
+	if _, err := f.client.BatchV1().Jobs("ns").Create(t.Context(), late, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.step(); err != nil || f.job("a") == nil {
+		t.Errorf("one of somebody else: got error %v, %v", err, f.job("a"))
 	}
 }
 

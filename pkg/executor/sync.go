@@ -115,9 +115,14 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 // storeStatus stores the status of an Execution.
 func (x *term) storeStatus(ctx context.Context, e *karo.Execution) error {
 	stored, err := x.store.UpdateExecutionStatus(ctx, e)
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && !apierrors.IsInvalid(err) {
+		x.outage.Store(new(time.Now()))
+	}
 	if err != nil {
 		return err
 	}
+	x.outage.Store(nil)
+	x.begun.Delete(e.UID)
 	x.own.Store(e.UID, stored)
 	// The informer may have been faster, and then tells no more of it.
 	seen, exists, err := x.executions.GetStore().GetByKey(e.Namespace + "/" + e.Name)
@@ -339,6 +344,13 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 		return nil
 	}
 	status.JobName = wanted.Name
+	if job := x.begunOf(e, status); job != nil {
+		begin(status, job) // That is not stored yet, but the Job may have run, and may be gone.
+		return nil
+	}
+	if failed := x.outage.Load(); failed != nil && time.Since(*failed) < outagePause {
+		return errNotStored
+	}
 	client := x.client.BatchV1().Jobs(e.Namespace)
 	var job *batchv1.Job
 	account := wanted.Spec.Template.Spec.ServiceAccountName
@@ -353,10 +365,10 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 	if refused == nil {
 		metrics.JobCreated()
 		x.keepMade(job)
-		begin(status, job)
+		x.began(e, status, job)
 		return nil
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(refused, ErrNotLeading) {
 		return refused
 	}
 	// Whatever the cluster says, the Job may be there, from before the status that names it could be stored. It may even
@@ -364,7 +376,7 @@ func (x *term) createJob(ctx context.Context, e *karo.Execution, spec *karo.Aler
 	job, err = client.Get(ctx, wanted.Name, metav1.GetOptions{})
 	switch {
 	case err == nil && metav1.IsControlledBy(job, e):
-		begin(status, job)
+		x.began(e, status, job)
 	case err == nil:
 		fail(status, reasonNameTaken, fmt.Sprintf("job %s exists and does not belong to this execution", job.Name))
 	case !apierrors.IsNotFound(err):
@@ -396,6 +408,32 @@ func (x *term) keepMade(job *batchv1.Job) {
 	if seen, err := x.jobs.Jobs(job.Namespace).Get(job.Name); err == nil && seen.UID == job.UID {
 		x.made.Delete(job.UID) // The informer was faster, and then tells no more of it.
 	}
+}
+
+// outagePause is how long no Job is created after a status could not be stored: what cannot be recorded should not begin.
+const outagePause = 5 * time.Second
+
+// errNotStored is returned for an action that waits for the store.
+var errNotStored = errors.New("waiting for the store to take what has begun")
+
+// began says of an action that its Job is there, and keeps that until it is stored.
+func (x *term) began(e *karo.Execution, status *karo.ActionStatus, job *batchv1.Job) {
+	actions, _ := x.begun.LoadOrStore(e.UID, &sync.Map{})
+	actions.(*sync.Map).Store(status.Name, job)
+	begin(status, job)
+}
+
+// begunOf returns the Job of an action that is known to have begun, though no stored status names it, or nil.
+func (x *term) begunOf(e *karo.Execution, status *karo.ActionStatus) *batchv1.Job {
+	actions, ok := x.begun.Load(e.UID)
+	if !ok {
+		return nil
+	}
+	job, ok := actions.(*sync.Map).Load(status.Name)
+	if !ok {
+		return nil
+	}
+	return job.(*batchv1.Job)
 }
 
 // begin says of an action that its Job is there.
@@ -457,16 +495,26 @@ func isPermanent(err error) bool {
 }
 
 // expireJobs lets the Jobs go whose end the stored Execution holds. With a time to live from the start, an outage
-// longer than it would let a Job vanish unseen and run again.
+// longer than it would let a Job vanish unseen and run again. For the same reason none goes within MinLife of its end.
 func (x *term) expireJobs(ctx context.Context, e *karo.Execution) error {
 	var actions []karo.Action
 	for i := range e.Status.Actions {
 		status := &e.Status.Actions[i]
-		if !isFinished(status.Phase) || status.JobUID == "" {
+		if !isFinished(status.Phase) {
 			continue
 		}
-		job, err := x.jobs.Jobs(e.Namespace).Get(status.JobName)
-		if err != nil || job.UID != status.JobUID || job.Spec.TTLSecondsAfterFinished != nil || !metav1.IsControlledBy(job, e) || jobEnd(job) == nil {
+		job, err := x.jobs.Jobs(e.Namespace).Get(names.Job(e, status.Name))
+		if err != nil || job.Spec.TTLSecondsAfterFinished != nil || !metav1.IsControlledBy(job, e) {
+			continue
+		}
+		if status.JobUID == "" && e.Status.Phase == karo.PhaseCancelled && jobEnd(job) == nil {
+			// A request for it was still on its way when there was nothing to stop.
+			if err := x.stopLate(ctx, job); err != nil {
+				return err
+			}
+			continue
+		}
+		if jobEnd(job) == nil || status.JobUID != "" && job.UID != status.JobUID {
 			continue
 		}
 		if actions == nil {
@@ -474,16 +522,23 @@ func (x *term) expireJobs(ctx context.Context, e *karo.Execution) error {
 				return err
 			}
 		}
-		ttl := ttl(actions, status.Name)
-		if early := jobs.MinLife - time.Since(job.CreationTimestamp.Time) - time.Duration(ttl)*time.Second; early > 0 {
-			x.queue.AddAfter(types.NamespacedName{Namespace: e.Namespace, Name: e.Name}, early)
-			continue
-		}
+		ttl := max(ttl(actions, status.Name), int32(jobs.MinLife/time.Second))
 		patch := fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"ttlSecondsAfterFinished":%d}}`, job.UID, ttl)
 		_, err = x.client.BatchV1().Jobs(e.Namespace).Patch(ctx, job.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("setting the time to live of job %s: %w", job.Name, err)
 		}
+	}
+	return nil
+}
+
+// stopLate deletes a Job that came after its Execution was cancelled.
+func (x *term) stopLate(ctx context.Context, job *batchv1.Job) error {
+	err := x.client.BatchV1().Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &job.UID}, PropagationPolicy: new(metav1.DeletePropagationBackground),
+	})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("stopping job %s, which came after the execution was cancelled: %w", job.Name, err)
 	}
 	return nil
 }

@@ -36,8 +36,8 @@ const (
 	DefaultTTLSecondsAfterFinished int32 = 3600
 )
 
-// MinLife is for how long a Job is there at least, whatever its time to live. A replica that lost the lease right after it
-// asked for the Job has to find it there, and the cluster may take a minute to serve a request.
+// MinLife is for how long a Job is there at least once it has ended, whatever its time to live. A replica that lost the
+// lease right after it asked for the Job has to find it there, and the cluster may take a minute to serve a request.
 const MinLife = time.Minute
 
 // maxAnnotation bounds an annotation that repeats a text of the alert; a Job may carry 256 KiB of annotations in all.

@@ -40,6 +40,8 @@ const (
 	coalesce = time.Second
 	// rarely is how far lastSeen may fall behind when nothing else changes.
 	rarely = 5 * time.Minute
+	// writeTimeout is how long one write may take before it is tried again.
+	writeTimeout = 5 * time.Second
 	// writers bounds the concurrent writes of Alerts: notifications have priority.
 	writers = 4
 )
@@ -347,6 +349,9 @@ func (m *Memory) writeNext(ctx context.Context, giveWay func(ctx context.Context
 
 // write brings the stored Alert up to what is known. What it could not write stays in the record.
 func (m *Memory) write(ctx context.Context, key types.NamespacedName) error {
+	// A notification may wait for the record meanwhile.
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
 	r := m.Acquire(key)
 	defer r.Release()
 	if !m.live.NamespaceLives(key.Namespace) {

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -40,12 +41,21 @@ func takeOver(t *testing.T, name string, flags ...string) *localcluster.Karo {
 	if err := karo.Process().Stop(); err != nil {
 		t.Fatal(err)
 	}
+	// Else the cluster would take the store for one that was lost, and the other one then, too.
+	known, err := cluster.Client.CoreV1().ConfigMaps(localcluster.KaroNamespace).Get(t.Context(), "karo-store", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := knowStore(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if k.Process() != nil {
 			k.Process().Kill()
 		}
 		// The context of the test has ended.
-		err := errors.Join(karo.Start(context.Background()), serve(context.Background(), karo))
+		ctx := context.Background()
+		err := errors.Join(knowStore(ctx, known.Data), karo.Start(ctx), serve(ctx, karo))
 		if err != nil {
 			t.Errorf("going back: %v", err)
 		}
@@ -54,6 +64,19 @@ func takeOver(t *testing.T, name string, flags ...string) *localcluster.Karo {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// knowStore has the cluster know the store that some data is of, or none.
+func knowStore(ctx context.Context, data map[string]string) error {
+	configMaps := cluster.Client.CoreV1().ConfigMaps(localcluster.KaroNamespace)
+	if err := configMaps.Delete(ctx, "karo-store", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	if data == nil {
+		return nil
+	}
+	_, err := configMaps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "karo-store"}, Data: data}, metav1.CreateOptions{})
+	return err
 }
 
 // serve has the kube-apiserver ask a karo-apiserver.
@@ -299,10 +322,18 @@ func TestStoreFullOfHistory(t *testing.T) {
 	for i := range items {
 		kept[items[i].Spec.Reaction.Name]++
 	}
+	// Once there is room the others may keep what they have.
+	shortened := 0
 	for i := range reactions {
-		if n := kept[name(i)]; n != 10 {
+		switch n := kept[name(i)]; {
+		case n < 10:
 			t.Errorf("%d executions of the reaction %s are kept, not 10", n, name(i))
+		case n == 10:
+			shortened++
 		}
+	}
+	if shortened == 0 {
+		t.Errorf("no history is shorter: %v", kept)
 	}
 }
 

@@ -30,7 +30,7 @@ import (
 )
 
 // patience bounds every wait for something that must come.
-const patience = 90 * time.Second
+const patience = 150 * time.Second
 
 var notName = regexp.MustCompile(`[^a-z0-9]+`)
 

@@ -370,6 +370,9 @@ func TestResources(t *testing.T) {
 	}
 	// A resource that the table does not have would be found here by what it keeps.
 	for key := range revisions(t, newEtcd(t), "/registry/") {
+		if key == "/registry/karo/store" {
+			continue // The identity of the store is no object of the API.
+		}
 		parts := strings.Split(strings.TrimPrefix(key, "/registry/karo.io/"), "/")
 		if r := resources["v1/"+parts[0]]; r == nil || r.fill == nil || len(parts) != 3 {
 			t.Errorf("etcd has %s", key)

@@ -76,6 +76,8 @@ func (r *NotificationREST) Connect(ctx context.Context, name string, _ runtime.O
 			return
 		}
 		defer release()
+		// Who sends slowly must not hold a place for long. Without a connection, as in a test, there is no deadline.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(answerWithin))
 		n, err := notification.Decode(http.MaxBytesReader(w, req.Body, limit))
 		if err != nil {
 			responder.Error(bodyError(err))
