@@ -204,8 +204,8 @@ func TestChaos(t *testing.T) {
 	}
 	row("programs killed", "%d", r.kills)
 	for _, p := range programs() {
-		if p.byItself > 0 {
-			row(p.Name+" ended by itself", "%d", p.byItself)
+		if n := p.byItself.Load(); n > 0 {
+			row(p.Name+" ended by itself", "%d", n)
 		}
 	}
 	row("jobs", "%d created of %d", result.created, result.wanted)

@@ -170,6 +170,7 @@ const viaCluster = "kube-apiserver"
 // them.
 func newLoad(t *testing.T, name string, n int) *load {
 	t.Helper()
+	t.Cleanup(func() { blame(t) })
 	l := &load{t: t, wanted: map[job]time.Time{}, clients: map[string]*http.Client{}, urls: map[string]string{}}
 	l.ways = func() []string {
 		return []string{viaCluster, viaCluster, viaCluster, karos[0].Name, karos[1].Name, karos[2].Name}

@@ -6,6 +6,7 @@ package chaos
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,11 +36,79 @@ type program struct {
 	// busy is held by whoever ends the program or starts it.
 	busy sync.Mutex
 	// log is where the output of the latest run begins.
-	log int64
+	log atomic.Int64
+	// read is up to where blame has read the output.
+	read int64
+	// faults is how many faults hit it now, healed when the last one was over, in nanoseconds.
+	faults atomic.Int32
+	healed atomic.Int64
 	// down is whether the program was started and has not been seen ready since.
 	down atomic.Bool
 	// byItself is how often the program has ended without a fault.
-	byItself int
+	byItself atomic.Int64
+}
+
+// accidents are replicas that ended for no reason, until a test is blamed for them.
+var accidents struct {
+	sync.Mutex
+	found []string
+}
+
+// calm reports whether the program works, and has for some seconds, in which others notice it.
+func (p *program) calm() bool {
+	return p.faults.Load() == 0 && !p.down.Load() && time.Since(time.Unix(0, p.healed.Load())) > 5*time.Second
+}
+
+// unprovoked reports whether the program, which has ended by itself, is a replica that was ready and had all that it needs.
+func (p *program) unprovoked() bool {
+	if !slices.Contains(karos, p) || p.down.Load() {
+		return false
+	}
+	for _, needed := range append([]*program{kubeAPIServer}, members...) {
+		if !needed.calm() {
+			return false
+		}
+	}
+	return true
+}
+
+// blame fails a test during which a replica panicked, or ended for no reason.
+func blame(t *testing.T) {
+	t.Helper()
+	for _, p := range karos {
+		said, err := p.said(p.read)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		p.read += int64(len(said))
+		for line := range bytes.Lines(said) {
+			for _, sign := range []string{"panic:", "fatal error:", "Panicked"} {
+				if bytes.Contains(line, []byte(sign)) {
+					t.Errorf("%s says: %s", p.Name, bytes.TrimSpace(line))
+				}
+			}
+		}
+	}
+	accidents.Lock()
+	defer accidents.Unlock()
+	for _, accident := range accidents.found {
+		t.Error(accident)
+	}
+	accidents.found = nil
+}
+
+// said returns what the program has printed from an offset on.
+func (p *program) said(from int64) ([]byte, error) {
+	file, err := os.Open(p.LogFile)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if _, err := file.Seek(from, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(file)
 }
 
 // programs returns all of them, in the order in which a fault that hits several takes hold of them.
@@ -66,7 +135,12 @@ func (p *program) supervise(ctx context.Context) {
 		}
 		select {
 		case <-p.Exited():
-			p.byItself++
+			p.byItself.Add(1)
+			if p.unprovoked() {
+				accidents.Lock()
+				accidents.found = append(accidents.found, p.Name+" ended by itself, while etcd and the kube-apiserver were up")
+				accidents.Unlock()
+			}
 			if err := p.restart(); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
@@ -91,7 +165,7 @@ func (p *program) look(ctx context.Context) error {
 func (p *program) restart() error {
 	p.down.Store(true)
 	if info, err := os.Stat(p.LogFile); err == nil {
-		p.log = info.Size()
+		p.log.Store(info.Size())
 	}
 	return p.Restart()
 }
@@ -102,13 +176,10 @@ func executing() *program {
 	var found *program
 	var since string
 	for _, p := range karos {
-		file, err := os.Open(p.LogFile)
+		said, err := p.said(p.log.Load())
 		if err != nil {
 			continue
 		}
-		_, _ = file.Seek(p.log, io.SeekStart)
-		said, _ := io.ReadAll(file)
-		file.Close()
 		begun := bytes.LastIndex(said, []byte("This replica executes now"))
 		if begun < 0 || bytes.LastIndex(said, []byte("This replica no longer executes")) > begun {
 			continue
@@ -150,6 +221,11 @@ var (
 	}
 	stopped = hurt{
 		func(p *program) error {
+			select {
+			case <-p.Exited():
+				return nil // By itself, just now.
+			default:
+			}
 			starting := p.down.Load()
 			if err := p.Stop(); !starting {
 				return err
@@ -159,10 +235,18 @@ var (
 		(*program).restart,
 	}
 	paused = hurt{
-		func(p *program) error { return p.Signal(syscall.SIGSTOP) },
-		func(p *program) error { return p.Signal(syscall.SIGCONT) },
+		func(p *program) error { return signalled(p.Signal(syscall.SIGSTOP)) },
+		func(p *program) error { return signalled(p.Signal(syscall.SIGCONT)) },
 	}
 )
+
+// signalled returns the error of a signal, unless it is that the program has just ended by itself.
+func signalled(err error) error {
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
 
 // inflict hurts some programs at once, heals them after a while, and returns how long they then took to be ready.
 func inflict(ctx context.Context, t *testing.T, h hurt, down time.Duration, victims ...*program) time.Duration {
@@ -172,6 +256,7 @@ func inflict(ctx context.Context, t *testing.T, h hurt, down time.Duration, vict
 	for _, p := range programs() {
 		if slices.Contains(victims, p) {
 			p.busy.Lock()
+			p.faults.Add(1)
 			held = append(held, p)
 		}
 	}
@@ -195,6 +280,8 @@ func inflict(ctx context.Context, t *testing.T, h hurt, down time.Duration, vict
 	}
 	for _, p := range held {
 		awaitReady(t, p)
+		p.healed.Store(time.Now().UnixNano())
+		p.faults.Add(-1)
 	}
 	return time.Since(healed)
 }
