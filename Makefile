@@ -53,13 +53,13 @@ chaos: ## The same for CHAOSTIME (default: 30m), with 10,000 alerts in half an h
 	go test -count=1 -timeout=0 -v ./test/chaos/ -seed=$(SEED) -duration=$(CHAOSTIME)
 
 # The lines of the benchmark to measure, as a regular expression, and where the results go as JSON.
-LINES ?= .
+BENCH ?= .
 BENCH_JSON ?= bin/bench.json
 
 .PHONY: bench
-bench: ## Measure what Karo promises about its speed, as ratios (less than 10 minutes; LINES='storm|ingest' for some)
+bench: ## Measure what Karo promises about its speed, as ratios (less than 10 minutes; BENCH='storm|ingest' for some)
 	go build -o bin/bench ./test/bench
-	@bin/bench -only '$(LINES)' -json '$(BENCH_JSON)'
+	@bin/bench -only '$(BENCH)' -json '$(BENCH_JSON)'
 
 # How long each fuzz target runs. Little of it goes into making inputs smaller, which by default may take all of it.
 FUZZTIME ?= 2m

@@ -44,16 +44,20 @@ func latency(ctx context.Context, b *bench) ([]*result, error) {
 	var ratios []float64
 	var aggregated, creates, acks, whole []time.Duration
 	for round := range b.rounds {
-		// What is created is an Execution, by hand, which is the same object.
-		byHand, err := timed(n, func(int) error {
-			return b.client.KaroV1().RESTClient().Post().Namespace(namespace).Resource("alertreactions").Name("react").SubResource("executions").
-				Body([]byte(`{"apiVersion":"karo.io/v1","kind":"ExecutionRequest","labels":{"alertname":"BenchAlert"}}`)).Do(ctx).Error()
-		})
-		if err != nil {
-			return nil, err
-		}
-		if err := counter.await(ctx, n); err != nil {
-			return nil, err
+		// What is created is an Execution, by hand, which is the same object. Its Job is waited for in between.
+		var byHand []time.Duration
+		for range n {
+			took, err := timed(1, func(int) error {
+				return b.client.KaroV1().RESTClient().Post().Namespace(namespace).Resource("alertreactions").Name("react").SubResource("executions").
+					Body([]byte(`{"apiVersion":"karo.io/v1","kind":"ExecutionRequest","labels":{"alertname":"BenchAlert"}}`)).Do(ctx).Error()
+			})
+			if err == nil {
+				err = counter.await(ctx, 1)
+			}
+			if err != nil {
+				return nil, err
+			}
+			byHand = append(byHand, took...)
 		}
 		raw, err := timed(n, func(i int) error {
 			job, err := newJob(namespace, round*n+i)
@@ -84,10 +88,10 @@ func latency(ctx context.Context, b *bench) ([]*result, error) {
 		aggregated, creates, whole = append(aggregated, byHand...), append(creates, raw...), append(whole, toJob...)
 	}
 	r := &result{Name: "alert to Job, idle / (aggregated create + Job create)", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
-		"alert to Job, seen by a watch, p50 (p99)": p50(whole),
-		"alert acknowledged, p50 (p99)":            p50(acks),
-		"aggregated create, p50 (p99)":             p50(aggregated),
-		"Job create, p50 (p99)":                    p50(creates),
+		"alert to Job, seen by a watch, p50 (p99)":              p50(whole),
+		"alert acknowledged, p50 (p99)":                         p50(acks),
+		"aggregated create, of an Execution by hand, p50 (p99)": p50(aggregated),
+		"Job create, p50 (p99)":                                 p50(creates),
 	}}
 	return []*result{r.reach("<= 1.2", r.Value <= 1.2)}, nil
 }
@@ -147,11 +151,11 @@ func ingest(ctx context.Context, b *bench) ([]*result, error) {
 			}
 		}
 	}
-	r := &result{Name: "alerts acknowledged per second, groups of 50 / Karo's of today", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
-		"alerts per second":                    list(rates, "/s"),
-		"Karo's of today, which stores none":   fmt.Sprintf("%d /s, not measured in this run", karoToday),
-		"notification acknowledged, p50 (p99)": p50(took),
-		"notification acknowledged, the last":  millis(quantile(took, 1)),
+	r := &result{Name: "alerts acknowledged per second, groups of 50 / 296, those of the operator before", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
+		"alerts per second": list(rates, "/s"),
+		"those of the operator that Karo replaces, which stores none": fmt.Sprintf("%d /s, not measured in this run", karoToday),
+		"notification acknowledged, p50 (p99)":                        p50(took),
+		"notification acknowledged, the last":                         millis(quantile(took, 1)),
 	}}
 	return []*result{r.reach(">= 10", r.Value >= 10), memory.reach("<= 256", memory.Value <= 256)}, nil
 }

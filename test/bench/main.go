@@ -9,12 +9,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -38,7 +40,7 @@ func main() {
 	switch {
 	case err != nil:
 	case target.url != "":
-		err = target.drive(ctx, os.Stdout)
+		err = target.drive(ctx, os.Stdout, *rounds)
 	default:
 		err = run(ctx, *only, *rounds, *out)
 	}
@@ -92,7 +94,7 @@ var lines = []line{
 	{name: "scale", measure: scale, alone: true},
 }
 
-func run(ctx context.Context, only string, rounds int, out string) error {
+func run(ctx context.Context, only string, rounds int, out string) (err error) {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -104,6 +106,7 @@ func run(ctx context.Context, only string, rounds int, out string) error {
 	}
 	defer b.cluster.Stop()
 	var results []*result
+	defer func() { err = errors.Join(err, finish(results, out, begin)) }()
 	for _, l := range lines {
 		if !wanted.MatchString(l.name) {
 			continue
@@ -116,21 +119,39 @@ func run(ctx context.Context, only string, rounds int, out string) error {
 		}
 		measured, err := l.measure(ctx, b)
 		if err != nil {
-			report(os.Stdout, results)
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 		results = append(results, measured...)
 	}
+	return nil
+}
+
+// finish reports what was measured, and is an error when a target is missed.
+func finish(results []*result, out string, begin time.Time) error {
 	report(os.Stdout, results)
-	fmt.Printf("\nmeasured in %s\n", time.Since(begin).Round(time.Second))
-	if out == "" {
-		return nil
+	fmt.Printf("\nmeasured in %s on %d cores\n", time.Since(begin).Round(time.Second), runtime.NumCPU())
+	if out != "" {
+		text, err := json.MarshalIndent(results, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(out, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
 	}
-	text, err := json.MarshalIndent(results, "", "  ")
-	if err != nil {
-		return err
+	missed := 0
+	for _, r := range results {
+		if r.Met != nil && !*r.Met {
+			missed++
+		}
 	}
-	return os.WriteFile(out, append(text, '\n'), 0o644)
+	switch {
+	case len(results) == 0:
+		return errors.New("nothing was measured")
+	case missed > 0:
+		return fmt.Errorf("%d targets were missed", missed)
+	}
+	return nil
 }
 
 func report(out io.Writer, results []*result) {

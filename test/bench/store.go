@@ -56,14 +56,10 @@ func (s store) put(ctx context.Context, resource string, n int, object func(i in
 	return nil
 }
 
-// addReactions stores reactions that do not answer the alerts of the bench in a namespace of their own, and returns once
-// the server knows them. They stay until remove is called.
-func (b *bench) addReactions(ctx context.Context, n int) (remove func() error, err error) {
+// addReactions stores reactions in a namespace that do not answer the alerts of the bench, and returns once the server
+// knows them. They stay until remove is called, which returns once it does not know them any more.
+func (b *bench) addReactions(ctx context.Context, namespace string, n int) (remove func() error, err error) {
 	s, err := b.openStore()
-	if err != nil {
-		return nil, err
-	}
-	namespace, err := b.newNamespace(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -76,11 +72,20 @@ func (b *bench) addReactions(ctx context.Context, n int) (remove func() error, e
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
+	remove = func() error {
 		defer s.Close()
-		_, err := s.Delete(ctx, prefix+"alertreactions/"+namespace+"/other-", clientv3.WithPrefix())
-		return err
-	}, b.statusesWritten(ctx, namespace)
+		if _, err := s.Delete(ctx, prefix+"alertreactions/"+namespace+"/other-", clientv3.WithPrefix()); err != nil {
+			return err
+		}
+		return b.cluster.Until(ctx, "the reactions to go", func(ctx context.Context) error {
+			list, err := b.client.KaroV1().AlertReactions(namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+			if err == nil && len(list.Items) > 1 {
+				err = fmt.Errorf("there are %d", len(list.Items))
+			}
+			return err
+		})
+	}
+	return remove, b.statusesWritten(ctx, namespace)
 }
 
 // statusesWritten returns once every reaction of a namespace has its status: then the server knows all of them, and has
@@ -104,13 +109,11 @@ func (b *bench) statusesWritten(ctx context.Context, namespace string) error {
 // memory it takes, and how fast lists are.
 func scale(ctx context.Context, b *bench) ([]*result, error) {
 	const reactions, executions, page = 10_000, 100_000, 500
-	remove, err := b.addReactions(ctx, reactions)
+	namespace, err := b.newNamespace(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = remove() }()
-	namespace, err := b.newNamespace(ctx)
-	if err != nil {
+	if _, err := b.addReactions(ctx, namespace, reactions); err != nil { // They stay; nothing comes after this.
 		return nil, err
 	}
 	s, err := b.openStore()

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -20,21 +19,26 @@ type webhook struct {
 }
 
 // drive sends alerts as to Karo, and says how fast they are acknowledged.
-func (w webhook) drive(ctx context.Context, out io.Writer) error {
-	client := http.DefaultClient
-	if w.tokenFile != "" || w.caFile != "" {
-		var err error
-		client, err = rest.HTTPClientFor(&rest.Config{Host: w.url, BearerTokenFile: w.tokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: w.caFile}})
-		if err != nil {
-			return err
-		}
+func (w webhook) drive(ctx context.Context, out io.Writer, rounds int) error {
+	if w.alerts < groupSize || w.alerts%groupSize > 0 {
+		return fmt.Errorf("-alerts must be a multiple of %d", groupSize)
 	}
-	begin := time.Now()
-	took, err := sendGroups(ctx, client, w.url, w.alertName, w.alerts)
+	client, err := rest.HTTPClientFor(&rest.Config{Host: w.url, BearerTokenFile: w.tokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: w.caFile}})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d alerts acknowledged in groups of %d, %d at a time: %.0f /s; each notification p50 (p99) %s\n",
-		len(took)*groupSize, groupSize, senders, perSecond(len(took)*groupSize, time.Since(begin)), p50(took))
+	var rates []float64
+	var took []time.Duration
+	for range rounds {
+		begin := time.Now()
+		each, err := sendGroups(ctx, client, w.url, w.alertName, w.alerts)
+		if err != nil {
+			return err
+		}
+		rates, took = append(rates, perSecond(w.alerts, time.Since(begin))), append(took, each...)
+	}
+	report(out, []*result{{Name: "alerts acknowledged per second, groups of 50", Value: median(rates), Rounds: rates, Parts: map[string]string{
+		"notification acknowledged, p50 (p99)": p50(took),
+	}}})
 	return nil
 }
