@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -131,8 +132,11 @@ func plan(random *rand.Rand, namespaces []string, kinds []string, alerts int, ov
 type answer struct {
 	began, ended time.Time
 	through      string // the name of a replica, or "kube-apiserver"
-	code         int    // 0 if there was none
+	code         int    // 0 if there was none, or skipped
 }
+
+// skipped stands for the answer to an attempt that was not made, since what it would have gone through had just started.
+const skipped = -1
 
 // load is the notifications of a test, and what became of them.
 type load struct {
@@ -143,6 +147,8 @@ type load struct {
 	// disturbed says that the kube-apiserver or the kube-controller-manager is hit. The cluster may then start the pod of a
 	// Job twice: its controller does not know whether a pod was created whose creation was not answered.
 	disturbed bool
+	// patience is how long a sender waits for one answer, if that is not until the turn of its group is over.
+	patience time.Duration
 
 	clients map[string]*http.Client // of each way
 	urls    map[string]string
@@ -244,6 +250,21 @@ func (l *load) addWay(name string, config *rest.Config) {
 	l.clients[name], l.urls[name] = h, config.Host
 }
 
+// deadline returns a context in which everything is to be acknowledged that is sent over a time.
+func deadline(t *testing.T, over time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), over+5*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// acknowledged fails the test when the time of what was sent is over, so that some of it may be given up.
+func acknowledged(ctx context.Context, t *testing.T) {
+	t.Helper()
+	if ctx.Err() != nil {
+		t.Fatal("there are notifications that are not acknowledged, long after everything is healed")
+	}
+}
+
 // until waits until check returns nil.
 func (l *load) until(what string, check func(context.Context) error) {
 	l.t.Helper()
@@ -259,7 +280,9 @@ func (l *load) send(ctx context.Context, groups []group) {
 	var all sync.WaitGroup
 	began := time.Now()
 	for _, g := range groups {
+		l.lock.Lock()
 		l.alerts += g.size
+		l.lock.Unlock()
 		all.Go(func() {
 			sleep(ctx, time.Until(began.Add(g.at)))
 			startsAt := time.Now().Add(g.startsAt)
@@ -378,12 +401,17 @@ func (l *load) deliver(ctx context.Context, random *rand.Rand, g *group, r round
 			if random.IntN(4) == 0 {
 				path = "/apis/karo.io/v1/clusteralerts/trigger"
 			}
-			code, said := l.post(turn, way, path, body)
+			attempt, given := turn, context.CancelFunc(func() {})
+			if l.patience > 0 {
+				attempt, given = context.WithTimeout(ctx, l.patience)
+			}
+			code, said := l.post(attempt, way, path, body)
+			given()
 			if code/100 == 2 {
 				cancel()
 				return l.acknowledge(g, r, said)
 			}
-			if code != 0 && code/100 != 5 {
+			if code > 0 && code/100 != 5 {
 				l.accuse("%s answers %d to %s, after which Alertmanager does not try again: %s", way, code, path, said)
 				break
 			}
@@ -407,7 +435,7 @@ func (l *load) post(ctx context.Context, way, path string, body []byte) (code in
 	// Whatever stands before several kube-apiservers leads to none that has just started: it forbids everything until it
 	// has read the roles.
 	if way == viaCluster && kubeAPIServer.down.Load() {
-		return 0, nil
+		return skipped, nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.urls[way]+path, bytes.NewReader(body))
 	if err != nil {
@@ -537,14 +565,17 @@ func (l *load) check() count {
 			l.t.Errorf("doubled: %+v: %s", j, made)
 		}
 		// Some wait for a Job before them as well.
-		if took := made[0].at.Sub(acknowledged); took > result.slowest && j.Action == "a" && j.Status == string(v1.AlertFiring) {
+		alone := j.Action == "a" || j.Reaction == "parallel"
+		if took := made[0].at.Sub(acknowledged); took > result.slowest && alone && j.Status == string(v1.AlertFiring) {
 			result.slowest, result.slowestJob = took, j
 		}
-		switch n := jobs.pods[made[0].uid]; {
-		case n == 0, n > 1 && !l.disturbed:
-			l.t.Errorf("job %s/%s had %d pods", j.Namespace, made[0].name, n)
-		case n > 1:
-			result.restarted++
+		for _, m := range made {
+			switch n := jobs.pods[m.uid]; {
+			case n == 0, n > 1 && !l.disturbed:
+				l.t.Errorf("job %s/%s had %d pods", j.Namespace, m.name, n)
+			case n > 1:
+				result.restarted++
+			}
 		}
 	}
 	for j, made := range jobs.jobs {
@@ -574,7 +605,7 @@ func (l *load) checkExecutions(namespace string, runs map[string]map[job]bool) {
 		if e.Spec.Reaction.Name == "fails" {
 			want = v1.PhaseFailed
 		}
-		if e.Status.Phase != want {
+		if e.Status.Phase != want || !meta.IsStatusConditionTrue(e.Status.Conditions, v1.ConditionFinished) {
 			l.t.Errorf("execution %s/%s is %s: %+v", namespace, e.Name, e.Status.Phase, e.Status)
 		}
 	}
@@ -603,8 +634,11 @@ func (l *load) codes() string {
 	var said []string
 	for _, code := range slices.Sorted(maps.Keys(n)) {
 		name := strconv.Itoa(code)
-		if code == 0 {
+		switch code {
+		case 0:
 			name = "none"
+		case skipped:
+			name = "not made, without a kube-apiserver that is ready"
 		}
 		said = append(said, fmt.Sprintf("%s: %d", name, n[code]))
 	}

@@ -5,7 +5,7 @@
 // acknowledged is lost, and nothing runs twice.
 //
 // Three replicas share an etcd of three members, beside a real control plane. Everything random comes from a seed, which
-// is printed: the same seed gives the same alerts and the same faults at the same times. What the programs do meanwhile
+// is printed: the same seed and duration plan the same alerts and the same faults at the same times. What the programs do meanwhile
 // is their own affair, so that a failure may need some runs to come again.
 package chaos
 
@@ -60,6 +60,7 @@ func TestMain(m *testing.M) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano()) % 1e6
 	}
+	fmt.Printf("go test ./test/chaos -seed=%d -duration=%s\n", *seed, *duration)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code, err := run(ctx, m)
 	stop()
