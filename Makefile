@@ -41,7 +41,7 @@ test-integration: ## Run the tests against a real control plane with a real Aler
 	go test -count=1 -timeout=40m -v ./test/integration/...
 
 .PHONY: test-chaos
-test-chaos: ## Break what Karo stands on for half a minute, and count the Jobs
+test-chaos: ## Break what Karo stands on for half a minute, and count the Jobs (about 4 minutes)
 	go test -count=1 -timeout=20m -v ./test/chaos/
 
 # How long the faults go on, and what they come from: 0 takes a seed from the clock, and prints it.
@@ -49,7 +49,7 @@ CHAOSTIME ?= 30m
 SEED ?= 0
 
 .PHONY: chaos
-chaos: ## The same for CHAOSTIME (default: 30m), with 10,000 alerts in half an hour; SEED repeats a run
+chaos: ## The same for CHAOSTIME (default: 30m), with 10,000 alerts in half an hour, plus about 10 minutes; SEED plans the same again
 	go test -count=1 -timeout=0 -v ./test/chaos/ -seed=$(SEED) -duration=$(CHAOSTIME)
 
 # The lines of the benchmark to measure, as a regular expression, and where the results go as JSON.
