@@ -151,7 +151,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	c.generic.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
 		return guardNotifications(chain(s.pause.guard(keepReserve(explainPatches(handler), full)), config), ready)
 	}
-	c.generic.RESTOptionsGetter = fullExplained{c.generic.RESTOptionsGetter}
+	c.generic.RESTOptionsGetter = decorated{c.generic.RESTOptionsGetter}
 	if s.generic, err = c.generic.New("karo-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
 		return nil, fmt.Errorf("generic server: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -66,14 +67,14 @@ func (s *Server) tellFull(ctx context.Context, full error) {
 	s.events.Namespace(s.namespace, corev1.EventTypeNormal, "StoreHasRoom", "The store has room again; notifications are taken")
 }
 
-// fullExplained has writes that etcd has no room for answered so that they may be tried again, and that it can be
+// decorated has watches without a watch cache tell how far they are, and writes that etcd has no room for answered so that they may be tried again, and that it can be
 // understood.
-type fullExplained struct {
+type decorated struct {
 	generic.RESTOptionsGetter
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
-func (g fullExplained) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
+func (g decorated) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
 	opts, err := g.RESTOptionsGetter.GetRESTOptions(resource, example)
 	if err != nil {
 		return opts, err
@@ -82,24 +83,31 @@ func (g fullExplained) GetRESTOptions(resource schema.GroupResource, example run
 	opts.Decorator = func(config *storagebackend.ConfigForResource, prefix string, key func(runtime.Object) (string, error), newObject, newList func() runtime.Object,
 		attrs storage.AttrFunc, trigger storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
 		store, destroy, err := decorator(config, prefix, key, newObject, newList, attrs, trigger, indexers)
-		return explainedStore{store}, destroy, err
+		return decoratedStore{store}, destroy, err
 	}
 	return opts, nil
 }
 
-type explainedStore struct {
+type decoratedStore struct {
 	storage.Interface
 }
 
 // Create implements storage.Interface.
-func (s explainedStore) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+func (s decoratedStore) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	return explainFull(s.Interface.Create(ctx, key, obj, out, ttl))
 }
 
 // GuaranteedUpdate implements storage.Interface.
-func (s explainedStore) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+func (s decoratedStore) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
 	return explainFull(s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, tryUpdate, cached))
+}
+
+// Watch implements storage.Interface. Whoever allows bookmarks gets them, also where there is no watch cache: a watch of what
+// seldom changes would else, once it ends, have to go on from a revision that has been compacted, and everything be listed.
+func (s decoratedStore) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	opts.ProgressNotify = opts.ProgressNotify || opts.Predicate.AllowWatchBookmarks
+	return s.Interface.Watch(ctx, key, opts)
 }
 
 func explainFull(err error) error {

@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -13,11 +14,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/storage"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/embeddedetcd"
@@ -67,7 +70,7 @@ func TestFullExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(etcd.Close)
-	stores, err := karorest.NewStores(Scheme, fullExplained{registrytest.OptionsOf(etcd.Endpoint, generic.UndecoratedStorage)}, nil, karorest.Caps{})
+	stores, err := karorest.NewStores(Scheme, decorated{registrytest.OptionsOf(etcd.Endpoint, generic.UndecoratedStorage)}, nil, karorest.Caps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,5 +120,28 @@ func TestAliveWhile(t *testing.T) {
 	busy = false
 	if err := check.Check(nil); err == nil {
 		t.Error("it passes")
+	}
+}
+
+// watched is a store of which only what is asked of a watch is told.
+type watched struct {
+	storage.Interface
+	got storage.ListOptions
+}
+
+func (w *watched) Watch(_ context.Context, _ string, opts storage.ListOptions) (watch.Interface, error) {
+	w.got = opts
+	return watch.NewEmptyWatch(), nil
+}
+
+func TestWatchTellsHowFarItIs(t *testing.T) {
+	for _, allowed := range []bool{false, true} {
+		var store watched
+		if _, err := (decoratedStore{&store}).Watch(t.Context(), "/key", storage.ListOptions{Predicate: storage.SelectionPredicate{AllowWatchBookmarks: allowed}}); err != nil {
+			t.Fatal(err)
+		}
+		if store.got.ProgressNotify != allowed {
+			t.Errorf("bookmarks are allowed: %t; etcd is asked for its progress: %t", allowed, store.got.ProgressNotify)
+		}
 	}
 }

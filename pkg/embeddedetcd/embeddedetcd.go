@@ -69,6 +69,8 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 	// The log is kept in memory up to the latest snapshot, and there is no follower that would have to catch up.
 	cfg.SnapshotCount = 1000
 	cfg.SnapshotCatchUpEntries = 1
+	// Whoever watches something that seldom changes learns how far the store is, before that is compacted.
+	cfg.WatchProgressNotifyInterval = time.Minute
 	cfg.LogLevel = "warn"
 	cfg.EnableGRPCGateway = false
 
