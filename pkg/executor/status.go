@@ -4,6 +4,7 @@
 package executor
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -120,13 +121,23 @@ func failures(status *karo.ExecutionStatus) string {
 	case reasonUndecodable:
 		return revisionUndecodable
 	}
-	var failed []string
+	const maxLength = 4 << 10 // A condition may have 32768 characters, and is there twice.
+	message, more := "failed actions: ", 0
+	separator := ""
 	for i := range status.Actions {
-		if status.Actions[i].Phase == karo.PhaseFailed {
-			failed = append(failed, status.Actions[i].Name)
+		switch name := status.Actions[i].Name; {
+		case status.Actions[i].Phase != karo.PhaseFailed:
+		case more > 0 || len(message)+len(name) > maxLength:
+			more++
+		default:
+			message += separator + name
+			separator = ", "
 		}
 	}
-	return "failed actions: " + strings.Join(failed, ", ")
+	if more > 0 {
+		message += fmt.Sprintf("%sand %d more", separator, more)
+	}
+	return message
 }
 
 // tell records in events what has changed. The messages of containers stay in the status: they may hold anything.

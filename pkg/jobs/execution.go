@@ -13,6 +13,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"karo.io/karo/pkg/apis/karo"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
@@ -23,6 +24,27 @@ import (
 type run struct {
 	Spec    v1.ExecutionSpec `json:"spec"`
 	Actions []string         `json:"actions"`
+}
+
+const (
+	// MaxActions is how many actions an Execution may have, and maxActionName how long the name of one may be; validation
+	// refuses a reaction with more.
+	MaxActions, maxActionName = 100, 253
+)
+
+// tell reads the annotation of a Job. It reports false if there is none, or one that Karo cannot have written: whoever may
+// create Jobs may write any.
+func (r *run) tell(job *batchv1.Job, spec *karo.ExecutionSpec) bool {
+	if json.Unmarshal([]byte(job.Annotations[karo.AnnotationRun]), r) != nil ||
+		v1.Convert_v1_ExecutionSpec_To_karo_ExecutionSpec(&r.Spec, spec, nil) != nil || spec.Reaction.Name == "" {
+		return false
+	}
+	seen := sets.New[string]()
+	r.Actions = slices.DeleteFunc(r.Actions, func(action string) bool {
+		defer seen.Insert(action)
+		return seen.Has(action)
+	})
+	return len(r.Actions) <= MaxActions && !slices.ContainsFunc(r.Actions, func(action string) bool { return len(action) > maxActionName })
 }
 
 // runAnnotation returns the annotation for the Jobs of an Execution.
@@ -60,8 +82,7 @@ func Execution(job *batchv1.Job) *karo.Execution {
 		Status: karo.ExecutionStatus{Phase: karo.PhasePending},
 	}
 	var r run
-	if json.Unmarshal([]byte(job.Annotations[karo.AnnotationRun]), &r) != nil ||
-		v1.Convert_v1_ExecutionSpec_To_karo_ExecutionSpec(&r.Spec, &e.Spec, nil) != nil || e.Spec.Reaction.Name == "" {
+	if !r.tell(job, &e.Spec) {
 		r = run{}
 		e.Spec = karo.ExecutionSpec{Reaction: karo.ReactionReference{Name: job.Annotations[karo.AnnotationReaction]}, Trigger: karo.TriggerManual}
 		if names.IsReserved(e.Name) {
@@ -70,8 +91,11 @@ func Execution(job *batchv1.Job) *karo.Execution {
 	}
 	e.Spec.Alert = alertOf(job)
 	e.Labels = map[string]string{karo.LabelReaction: names.LabelValue(e.Spec.Reaction.Name)}
-	if action := job.Annotations[karo.AnnotationActionName]; !slices.Contains(r.Actions, action) {
-		r.Actions = append(r.Actions, action)
+	// The annotation with the name of the action may differ from it, so that it could be printed.
+	if !slices.ContainsFunc(r.Actions, func(action string) bool { return names.Job(e, action) == job.Name }) {
+		if action := job.Annotations[karo.AnnotationActionName]; len(r.Actions) < MaxActions && len(action) <= maxActionName && !slices.Contains(r.Actions, action) {
+			r.Actions = append(r.Actions, action)
+		}
 	}
 	for _, action := range r.Actions {
 		e.Status.Actions = append(e.Status.Actions, karo.ActionStatus{Name: action, Phase: karo.PhasePending})

@@ -4,6 +4,9 @@
 package jobs_test
 
 import (
+	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -103,5 +106,42 @@ func TestOwner(t *testing.T) {
 		if got := jobs.Owner(job) != nil; got != tc.owned {
 			t.Errorf("%s: got %t", name, got)
 		}
+	}
+}
+
+// Whoever may create Jobs may write anything into the annotation. What Karo cannot have written counts as nothing.
+func TestExecutionOfAJobThatSaysTooMuch(t *testing.T) {
+	many := make([]string, 101)
+	for i := range many {
+		many[i] = strconv.Itoa(i)
+	}
+	for name, tc := range map[string]struct {
+		actions []string
+		want    []string
+		empty   bool
+	}{
+		"as many as may be": {append([]string{"a"}, many[:99]...), append([]string{"a"}, many[:99]...), false},
+		"too many":          {many, []string{"a"}, true},
+		"a long name":       {[]string{"a", strings.Repeat("x", 254)}, []string{"a"}, true},
+		"the same again":    {append([]string{"a"}, slices.Repeat([]string{"b"}, 1000)...), []string{"a", "b"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := build(t, execution(), &karo.AlertReactionSpec{}, &karo.Action{Name: "a", Image: "i"})
+			text, err := json.Marshal(map[string]any{
+				"spec": map[string]any{"reaction": map[string]any{"name": "restart"}, "receiver": "told"}, "actions": tc.actions,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			job.Annotations["karo.io/run"] = string(text)
+			e := jobs.Execution(job)
+			var got []string
+			for _, action := range e.Status.Actions {
+				got = append(got, action.Name)
+			}
+			if !slices.Equal(got, tc.want) || (e.Spec.Receiver == "") != tc.empty {
+				t.Errorf("got actions %q, receiver %q", got, e.Spec.Receiver)
+			}
+		})
 	}
 }

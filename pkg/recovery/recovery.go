@@ -9,10 +9,15 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,8 +30,13 @@ import (
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
+	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/karo/validation"
+	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/events"
 	"karo.io/karo/pkg/executor"
 	"karo.io/karo/pkg/jobs"
+	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/runs"
 )
 
@@ -65,62 +75,153 @@ type owner struct {
 
 func ownerOf(e *karo.Execution) owner { return owner{e.Namespace, e.Name, e.UID} }
 
+// lost returns the Jobs of each Execution that is gone from the store.
+func (r *Recovery) lost(ctx context.Context) ([][]batchv1.Job, error) {
+	stored := sets.New[owner]()
+	if err := r.Store.EachExecution(ctx, func(e *karo.Execution) { stored.Insert(ownerOf(e)) }); err != nil {
+		return nil, err
+	}
+	lost, err := r.jobs(ctx, func(o owner) bool { return !stored.Has(o) })
+	if err != nil {
+		return nil, err
+	}
+	return order(lost), nil
+}
+
+// order drops the Jobs that are not what they say they are, and has those that are older come first: whoever forges one
+// later cannot stand in the way of the real one, nor say otherwise.
+func order(found map[owner][]batchv1.Job) [][]batchv1.Job {
+	var ordered [][]batchv1.Job
+	for _, made := range found {
+		made = slices.DeleteFunc(made, func(job batchv1.Job) bool { return !isNamed(&job) })
+		if len(made) > 0 {
+			slices.SortFunc(made, older)
+			ordered = append(ordered, made)
+		}
+	}
+	slices.SortFunc(ordered, func(a, b []batchv1.Job) int { return older(a[0], b[0]) })
+	return ordered
+}
+
+func older(a, b batchv1.Job) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// isNamed reports whether a Job has the name of that of an action of the Execution that it says it belongs to.
+func isNamed(job *batchv1.Job) bool {
+	e := jobs.Execution(job)
+	return slices.ContainsFunc(e.Status.Actions, func(a karo.ActionStatus) bool { return names.Job(e, a.Name) == job.Name })
+}
+
 // WriteBack stores the Executions that are gone from the store and have Jobs in the cluster, and returns how many. It
 // must be done before the API is served, or the garbage collector may be faster.
 func (r *Recovery) WriteBack(ctx context.Context) (int, error) {
-	stored := sets.New[owner]()
-	if err := r.Store.EachExecution(ctx, func(e *karo.Execution) { stored.Insert(ownerOf(e)) }); err != nil {
-		return 0, err
-	}
-	lost, err := r.jobs(ctx, func(o owner) bool { return !stored.Has(o) })
+	lost, err := r.lost(ctx)
 	if err != nil {
 		return 0, err
 	}
 	written := 0
 	for _, made := range lost {
 		e, err := r.execution(ctx, made)
-		if err != nil {
-			return written, err
+		created := false
+		if err == nil {
+			created, err = r.Store.RestoreExecution(ctx, e)
 		}
-		created, err := r.Store.RestoreExecution(ctx, e)
-		if apierrors.IsInvalid(err) {
+		logger := klog.FromContext(ctx).WithValues("execution", quote(made), "job", klog.KObj(&made[0]))
+		switch {
+		case isPermanent(err):
 			// Whoever may create Jobs can have one say that it belongs to anything.
-			klog.FromContext(ctx).Error(err, "A Job says that it belongs to an Execution that cannot be", "job", klog.KObj(&made[0]))
-			continue
-		}
-		if err != nil {
-			return written, fmt.Errorf("storing execution %s/%s again: %w", e.Namespace, e.Name, err)
-		}
-		if created {
+			logger.Error(nil, "A Job says that it belongs to an Execution that cannot be", "err", events.Quote(err.Error()))
+		case err != nil:
+			return written, fmt.Errorf("storing execution %s again: %w", quote(made), err)
+		case created:
 			written++
+		default:
+			logger.Info("A Job says that it belongs to an Execution whose name is taken by another one")
 		}
 	}
 	return written, nil
 }
 
+// Lost reports whether WriteBack would store anything.
+func (r *Recovery) Lost(ctx context.Context) (bool, error) {
+	lost, err := r.lost(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, made := range lost {
+		e, err := r.execution(ctx, made)
+		if err != nil && !isPermanent(err) {
+			return false, err
+		}
+		if err == nil && len(validation.Execution(e)) == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// quote returns the name of the Execution that some Jobs belong to as it can be logged: nobody has validated it.
+func quote(made []batchv1.Job) string {
+	return events.Quote(made[0].Namespace + "/" + jobs.Owner(&made[0]).Name)
+}
+
+// isPermanent reports whether storing the same object would fail again, however often it is tried.
+func isPermanent(err error) bool {
+	if err == nil {
+		return false
+	}
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
+		errors.Is(err, rpctypes.ErrRequestTooLarge) || strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrRequestTooLarge)) ||
+		strings.Contains(err.Error(), "trying to send message larger than max") // The client of etcd, which has no other word for it.
+}
+
 // execution returns the Execution that some Jobs belong to, as they tell.
 func (r *Recovery) execution(ctx context.Context, made []batchv1.Job) (*karo.Execution, error) {
 	e := jobs.Execution(&made[0])
+	known := sets.New[string]()
+	for i := range e.Status.Actions {
+		known.Insert(e.Status.Actions[i].Name)
+	}
 	for i := range made[1:] {
 		for _, action := range jobs.Execution(&made[1:][i]).Status.Actions {
-			if !slices.ContainsFunc(e.Status.Actions, func(a karo.ActionStatus) bool { return a.Name == action.Name }) {
+			if len(known) < jobs.MaxActions && !known.Has(action.Name) {
+				known.Insert(action.Name)
 				e.Status.Actions = append(e.Status.Actions, action)
 			}
 		}
 	}
+	distrust(e)
 	executor.Adopt(e, made)
 	reaction, err := r.Store.GetReaction(ctx, e.Namespace, e.Spec.Reaction.Name)
 	if isNone(err) {
 		return e, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading reaction %s/%s: %w", e.Namespace, e.Spec.Reaction.Name, err)
+		return nil, fmt.Errorf("reading reaction %s/%s: %w", e.Namespace, events.Quote(e.Spec.Reaction.Name), err)
 	}
 	// With an owner that is not there, the garbage collector would delete it and its Jobs.
 	if reaction.UID == e.Spec.Reaction.UID {
 		runs.Own(e, reaction)
 	}
 	return e, nil
+}
+
+// distrust keeps an Execution that a Job tells of from being remembered for what it cannot be: whoever may create Jobs may
+// have one say that it runs for any alert, or for one of a time to come, after which no alert would run any more.
+func distrust(e *karo.Execution) {
+	if e.Spec.Trigger == karo.TriggerNotification && e.Name != names.Execution(e.Spec.Reaction.Name, names.OccurrenceOf(e)) {
+		e.Spec.Trigger = karo.TriggerManual // Which nothing remembers. It is there for its Jobs to stay.
+	}
+	if e.CreationTimestamp.IsZero() {
+		return
+	}
+	latest := nanotime.New(e.CreationTimestamp.Add(time.Second)) // It is cut to the second.
+	for _, at := range []**nanotime.Time{&e.Spec.ReceivedAt, &e.Spec.Follows, &e.Spec.Alert.StartsAt} {
+		if *at != nil && (*at).After(latest.Time) {
+			*at = new(nanotime.New(e.CreationTimestamp.Time))
+		}
+	}
 }
 
 // Settle decides about the Executions that have not ended: what may have run since the state that the store is in now
@@ -169,22 +270,46 @@ func (r *Recovery) settle(ctx context.Context, e *karo.Execution, made []batchv1
 	revision, err := r.Store.GetRevision(ctx, e.Namespace, e.Spec.Reaction.Revision)
 	if err == nil {
 		spec = &revision.Spec
-	} else if !isNone(err) {
-		return false, false, fmt.Errorf("reading revision %s/%s: %w", e.Namespace, e.Spec.Reaction.Revision, err)
+	} else if !isNone(err) && !isPermanent(err) {
+		return false, false, fmt.Errorf("reading revision %s/%s: %w", e.Namespace, events.Quote(e.Spec.Reaction.Revision), err)
 	}
 	changed, runs = executor.Restored(e, spec, made, waits)
 	if !changed {
 		return false, runs, nil
 	}
-	if _, err := r.Store.UpdateExecutionStatus(ctx, e); apierrors.IsNotFound(err) {
+	_, err = r.Store.UpdateExecutionStatus(ctx, e)
+	if isPermanent(err) {
+		logger := klog.FromContext(ctx).WithValues("execution", events.Quote(e.Namespace+"/"+e.Name))
+		logger.Error(nil, "An Execution cannot be stored as it is; it ends with a short status", "err", events.Quote(err.Error()))
+		abandon(e)
+		runs = false
+		if _, err = r.Store.UpdateExecutionStatus(ctx, e); isPermanent(err) {
+			logger.Error(nil, "An Execution cannot be ended", "err", events.Quote(err.Error()))
+			return false, false, nil
+		}
+	}
+	if apierrors.IsNotFound(err) {
 		return false, false, nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return false, false, err
 	}
 	if e.Status.CompletionTime != nil {
 		r.Events.Execution(e, corev1.EventTypeWarning, executor.ReasonStoreRestored, "Failed: the store was restored, and it cannot be told what ran")
 	}
 	return true, runs, nil
+}
+
+// abandon ends an Execution with a status that is as short as can be, so that it does not run.
+func abandon(e *karo.Execution) {
+	now := metav1.Now()
+	e.Status = karo.ExecutionStatus{Phase: karo.PhaseFailed, Reason: executor.ReasonStoreRestored, CompletionTime: &now}
+	for _, condition := range []string{v1.ConditionFailed, v1.ConditionFinished} {
+		e.Status.Conditions = append(e.Status.Conditions, metav1.Condition{
+			Type: condition, Status: metav1.ConditionTrue, Reason: executor.ReasonStoreRestored, LastTransitionTime: now,
+			Message: "the store was restored, and what is known of the run cannot be stored",
+		})
+	}
 }
 
 // isNone reports whether there is nothing of a name, or can be nothing: a Job may give any.

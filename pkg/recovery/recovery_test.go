@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -286,5 +287,188 @@ func TestSettle(t *testing.T) {
 	}
 	if got, err := l.Settle(t.Context(), sure); err != nil || got != 0 {
 		t.Errorf("again: settled %d, error %v", got, err)
+	}
+}
+
+// refusing is a Store that takes some Executions in no way.
+type refusing struct {
+	Store
+	restore, update func(*karo.Execution) error
+}
+
+func (s *refusing) RestoreExecution(ctx context.Context, e *karo.Execution) (bool, error) {
+	if err := s.restore(e); err != nil {
+		return false, err
+	}
+	return s.Store.RestoreExecution(ctx, e)
+}
+
+func (s *refusing) UpdateExecutionStatus(ctx context.Context, e *karo.Execution) (*karo.Execution, error) {
+	if err := s.update(e); err != nil {
+		return nil, err
+	}
+	return s.Store.UpdateExecutionStatus(ctx, e)
+}
+
+var permanent = map[string]error{
+	"invalid":                  apierrors.NewInvalid(karo.Kind("Execution"), "e", nil),
+	"a bad request":            apierrors.NewBadRequest("no"),
+	"too large":                apierrors.NewRequestEntityTooLargeError("no"),
+	"too large for etcd":       rpctypes.ErrRequestTooLarge,
+	"too large for its client": errors.New("rpc error: code = ResourceExhausted desc = trying to send message larger than max (3000000 vs. 2097152)"),
+}
+
+// What cannot be stored is in nobody's way.
+func TestWriteBackOfWhatIsRefused(t *testing.T) {
+	for name, refused := range permanent {
+		t.Run(name, func(t *testing.T) {
+			l := newLossy(t)
+			reaction := l.reaction("r", karo.OrderParallel, "a")
+			bad, good := l.run(reaction, "bad", "a"), l.run(reaction, "good", "a")
+			l.lose(l.stores.Executions.Store, bad.Name)
+			l.lose(l.stores.Executions.Store, good.Name)
+			l.Store = &refusing{Store: l.records, restore: func(e *karo.Execution) error {
+				if e.Name == bad.Name {
+					return refused
+				}
+				return nil
+			}}
+			l.writeBack(1)
+			l.get(good.Name)
+		})
+	}
+	l := newLossy(t)
+	lost := l.run(l.reaction("r", karo.OrderParallel, "a"), "lost", "a")
+	l.lose(l.stores.Executions.Store, lost.Name)
+	l.Store = &refusing{Store: l.records, restore: func(*karo.Execution) error { return rpctypes.ErrNoSpace }}
+	if _, err := l.WriteBack(t.Context()); !errors.Is(err, rpctypes.ErrNoSpace) {
+		t.Errorf("what may be taken later: got error %v", err)
+	}
+}
+
+func TestSettleWhatIsRefused(t *testing.T) {
+	for name, refused := range permanent {
+		for what, wholly := range map[string]bool{"as it is": false, "wholly": true} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				l := newLossy(t)
+				reaction := l.reaction("r", karo.OrderSequential, "a", "b")
+				bad, good := l.run(reaction, "bad", "a"), l.run(reaction, "good")
+				l.Store = &refusing{Store: l.records, update: func(e *karo.Execution) error {
+					if e.Name == bad.Name && (wholly || len(e.Status.Actions) > 0) {
+						return refused
+					}
+					return nil
+				}}
+				want := 2
+				if wholly {
+					want = 1
+				}
+				if got, err := l.Settle(t.Context(), sure); err != nil || got != want {
+					t.Errorf("settled %d, error %v; want %d", got, err, want)
+				}
+				if got := l.get(good.Name).Status.Phase; got != karo.PhaseFailed {
+					t.Errorf("the other: %s", got)
+				}
+				status := l.get(bad.Name).Status
+				if !wholly && (status.Phase != karo.PhaseFailed || status.CompletionTime == nil || status.Reason != "StoreRestored" || len(status.Conditions) != 2) {
+					t.Errorf("it can still run: %+v", status)
+				}
+			})
+		}
+	}
+}
+
+// forge creates a Job as somebody may forge it: with the name that it must have for what it says.
+func (l *lossy) forge(e *karo.Execution, spec *karo.AlertReactionSpec, created time.Time, change func(*karo.Execution)) {
+	l.t.Helper()
+	e = e.DeepCopy()
+	change(e)
+	all, err := jobs.All(e, spec)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	all[0].CreationTimestamp = metav1.NewTime(created)
+	l.create(&all[0])
+}
+
+// A Job that says that its alert is one of a time to come, or of another Execution, makes no memory.
+func TestWriteBackDistrusts(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	future := nanotime.New(now.Add(1000 * time.Hour))
+	l := newLossy(t)
+	reaction := l.reaction("r", karo.OrderParallel, "a")
+	e := l.run(reaction, "p")
+	l.lose(l.stores.Executions.Store, e.Name)
+	e.Spec.Alert.StartsAt, e.Spec.ReceivedAt, e.Spec.Follows = &future, &future, &future
+	e.Name = names.Execution("r", names.OccurrenceOf(e))
+	l.forge(e, &reaction.Spec, now, func(*karo.Execution) {})
+	l.forge(e, &reaction.Spec, now, func(e *karo.Execution) { e.Name, e.UID = "r-abcdefghijklmnopqrstuvwxyz", "other" })
+	// Whose Job has another name.
+	job, err := jobs.Build(e, &reaction.Spec, &reaction.Spec.Actions[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.Name, job.OwnerReferences[0].Name, job.OwnerReferences[0].UID = "x", "third", "third"
+	l.create(job)
+	if lost, err := l.Lost(t.Context()); err != nil || !lost {
+		t.Errorf("lost is %t, error %v", lost, err)
+	}
+	l.writeBack(2)
+
+	got := l.get(e.Name).Spec
+	if got.Trigger != karo.TriggerNotification {
+		t.Errorf("the one whose name fits is as by %s", got.Trigger)
+	}
+	for what, at := range map[string]*nanotime.Time{"startsAt": got.Alert.StartsAt, "receivedAt": got.ReceivedAt, "follows": got.Follows} {
+		if at == nil || at.After(now) {
+			t.Errorf("%s is %v, later than the Job", what, at)
+		}
+	}
+	if got := l.get("r-abcdefghijklmnopqrstuvwxyz").Spec.Trigger; got != karo.TriggerManual {
+		t.Errorf("the one whose name does not fit is as by %s", got)
+	}
+}
+
+// Of several that say that they are the same, the oldest is believed.
+func TestWriteBackBelievesTheOldest(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	for range 5 { // Maps have no order.
+		l := newLossy(t)
+		reaction := l.reaction("r", karo.OrderParallel, "a")
+		e := l.run(reaction, "p")
+		l.lose(l.stores.Executions.Store, e.Name)
+		for i, uid := range []types.UID{"later", e.UID, "last"} {
+			age := []time.Duration{time.Minute, time.Hour, time.Second}[i]
+			l.forge(e, &reaction.Spec, now.Add(-age), func(e *karo.Execution) { e.UID = uid })
+		}
+		// It has the same owner, and the name of the Job of another action.
+		spec := reaction.Spec.DeepCopy()
+		spec.Actions[0].Name = "0"
+		l.forge(e, spec, now, func(e *karo.Execution) { e.Spec.TriggeredBy, e.Spec.Reaction.Generation = "somebody", 7 })
+		l.writeBack(1)
+		got := l.get(e.Name)
+		if got.UID != e.UID || got.Spec.TriggeredBy != e.Spec.TriggeredBy || got.Spec.Reaction != e.Spec.Reaction {
+			t.Errorf("got UID %s, spec %+v", got.UID, got.Spec)
+		}
+	}
+}
+
+// Many Jobs that each name other actions make no Execution that is too large.
+func TestWriteBackBoundsActions(t *testing.T) {
+	l := newLossy(t)
+	reaction := l.reaction("r", karo.OrderParallel, "a")
+	e := l.run(reaction, "p")
+	l.lose(l.stores.Executions.Store, e.Name)
+	for i := range 3 {
+		spec := reaction.Spec.DeepCopy()
+		spec.Actions = nil
+		for j := range 60 {
+			spec.Actions = append(spec.Actions, karo.Action{Name: fmt.Sprint("a", i, "-", j), Image: "i"})
+		}
+		l.forge(e, spec, time.Now(), func(*karo.Execution) {})
+	}
+	l.writeBack(1)
+	if got := len(l.get(e.Name).Status.Actions); got != jobs.MaxActions {
+		t.Errorf("%d actions", got)
 	}
 }
