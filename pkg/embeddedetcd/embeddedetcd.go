@@ -83,6 +83,7 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 	defer cancel()
 	select {
 	case <-etcd.Server.ReadyNotify():
+		(&maintainer{Server: s}).makeRoom(ctx)
 		return s, nil
 	case err = <-etcd.Err():
 	case <-ctx.Done():

@@ -186,11 +186,39 @@ func (m *maintainer) alarm() bool {
 	return false
 }
 
+// disarm takes back the alarm, also that of the member whose data was restored here.
 func (m *maintainer) disarm(ctx context.Context) error {
-	_, err := m.etcd.Server.Alarm(ctx, &etcdserverpb.AlarmRequest{
-		MemberID: uint64(m.etcd.Server.MemberID()), Action: etcdserverpb.AlarmRequest_DEACTIVATE, Alarm: etcdserverpb.AlarmType_NOSPACE,
+	var errs []error
+	for _, alarm := range m.etcd.Server.Alarms() {
+		if alarm.Alarm != etcdserverpb.AlarmType_NOSPACE {
+			continue
+		}
+		_, err := m.etcd.Server.Alarm(ctx, &etcdserverpb.AlarmRequest{
+			MemberID: alarm.MemberID, Action: etcdserverpb.AlarmRequest_DEACTIVATE, Alarm: etcdserverpb.AlarmType_NOSPACE,
+		})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// makeRoom takes back an alarm that is raised at the start, if that can be, before anybody is refused a put: a server that
+// starts has some to make.
+func (m *maintainer) makeRoom(ctx context.Context) {
+	if !m.alarm() {
+		return
+	}
+	m.compact(ctx, m.etcd.Server.KV().Rev(), 1)
+	m.compaction.Lock()   // Until it is done.
+	m.compaction.Unlock() //nolint:staticcheck // There is nothing to do under it.
+	_, inUse := m.sizes()
+	if free, err := freeDisk(m.dir); err != nil || free >= inUse+diskReserve/2 {
+		m.defragment(ctx) // Whatever it is said to bring: what was freed counts with the next write only.
+	}
+	// What is restored may still be compacted in the background, and bring more with the next time.
+	_ = wait.PollUntilContextTimeout(ctx, lookEvery, minRest+time.Second, true, func(ctx context.Context) (bool, error) {
+		m.look(ctx)
+		return !m.alarm(), nil
 	})
-	return err
 }
 
 // compact drops the history before a revision, in the background, if that is so much. The server itself drops it after 5

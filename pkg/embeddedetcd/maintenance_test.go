@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -99,16 +101,38 @@ func next(t *testing.T, told <-chan error) error {
 	}
 }
 
-// A store that history has filled up to the alarm takes puts again by itself, also when the alarm is found at the start.
-func TestAlarm(t *testing.T) {
+// A store that starts in the alarm takes puts at once when it was history that filled it, also when it is restored, with
+// the alarm of a member that is no more.
+func TestStartInAlarm(t *testing.T) {
 	dir := t.TempDir()
 	_, client, stop := start(t, dir, 8*mib)
 	fill(t, client, same)
+	file := filepath.Join(t.TempDir(), "snapshot")
+	if _, err := Save(t.Context(), dir, file); err != nil {
+		t.Fatal(err)
+	}
 	stop()
+	restored := t.TempDir()
+	if err := Restore(file, restored); err != nil {
+		t.Fatal(err)
+	}
+	for what, dir := range map[string]string{"started again": dir, "restored": restored} {
+		s, client, _ := start(t, dir, 8*mib)
+		if err := put(t, client, "other", 1); err != nil {
+			t.Errorf("%s: %v; alarms %v", what, err, s.etcd.Server.Alarms())
+		}
+	}
+}
 
-	s, client, _ := start(t, dir, 8*mib)
-	if err := put(t, client, "other", 1); err == nil {
-		t.Fatal("the alarm did not last")
+// A store that history has filled up to the alarm takes puts again by itself.
+func TestAlarm(t *testing.T) {
+	s, client, _ := start(t, t.TempDir(), 8*mib)
+	fill(t, client, same)
+	// One of a member that is no more, as in a store that was restored.
+	if _, err := s.etcd.Server.Alarm(t.Context(), &etcdserverpb.AlarmRequest{
+		MemberID: 7, Action: etcdserverpb.AlarmRequest_ACTIVATE, Alarm: etcdserverpb.AlarmType_NOSPACE,
+	}); err != nil {
+		t.Fatal(err)
 	}
 	told := maintain(t, s)
 	until(t, "puts to be taken", func() bool { return put(t, client, "other", 1) == nil })
