@@ -133,6 +133,7 @@ type answer struct {
 	began, ended time.Time
 	through      string // the name of a replica, or "kube-apiserver"
 	code         int    // 0 if there was none, or skipped
+	said         string // if the code is 500
 }
 
 // skipped stands for the answer to an attempt that was not made, since what it would have gone through had just started.
@@ -428,6 +429,9 @@ func (l *load) post(ctx context.Context, way, path string, body []byte) (code in
 	a := answer{began: time.Now(), through: way}
 	defer func() {
 		a.ended, a.code = time.Now(), code
+		if code == http.StatusInternalServerError {
+			a.said = string(said)
+		}
 		l.lock.Lock()
 		defer l.lock.Unlock()
 		l.answers = append(l.answers, a)
