@@ -48,9 +48,11 @@ type pause struct {
 	events    *events.Recorder
 	namespace string
 
-	lock        sync.Mutex
+	lock        sync.Mutex // never held for long: the end of the work may wait for it
 	told        time.Time
-	writtenBack bool
+	writing     bool
+	writtenBack string                           // the ID of the mismatch for which it is done
+	noticed     chan struct{}                    // has run look at once
 	why         atomic.Pointer[storeid.Mismatch] // nil while not paused
 }
 
@@ -65,9 +67,17 @@ func (p *pause) begin(ctx context.Context, optsGetter generic.RESTOptionsGetter,
 		return err
 	}
 	p.recovery = &recovery.Recovery{Store: records, Client: client, Events: recorder}
-	p.events, p.namespace = recorder, extra.Namespace
+	p.events, p.namespace, p.noticed = recorder, extra.Namespace, make(chan struct{}, 1)
 	for {
-		err := p.renew(ctx)
+		// With Jobs of Executions that a store without an identity has not, it is no first installation.
+		err := p.identity.Disown(ctx, p.recovery.Lost)
+		if errors.Is(err, storeid.ErrChanged) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = p.renew(ctx)
 		mismatch, ok := errors.AsType[*storeid.Mismatch](err)
 		if !ok {
 			return err
@@ -76,7 +86,8 @@ func (p *pause) begin(ctx context.Context, optsGetter generic.RESTOptionsGetter,
 			if extra.AcceptStore != "" {
 				klog.FromContext(ctx).Info("--accept-store is of another store, or of another state of it", "given", extra.AcceptStore)
 			}
-			return p.enter(ctx, mismatch)
+			p.enter(ctx, mismatch)
+			return p.writeBack(ctx)
 		}
 		err = p.accept(ctx, mismatch)
 		// Another replica may be accepting it too. What it has left is looked at again.
@@ -118,26 +129,47 @@ func (p *pause) still(ctx context.Context, mismatch *storeid.Mismatch) error {
 }
 
 // enter pauses the server, or says again that and why it is paused.
-func (p *pause) enter(ctx context.Context, mismatch *storeid.Mismatch) error {
+func (p *pause) enter(ctx context.Context, mismatch *storeid.Mismatch) {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	before := p.why.Swap(mismatch)
 	metrics.Paused(true)
-	logger := klog.FromContext(ctx)
-	if before == nil || before.ID != mismatch.ID || time.Since(p.told) > tellAgain {
+	news := before == nil || before.ID != mismatch.ID
+	if news || time.Since(p.told) > tellAgain {
 		p.told = time.Now()
-		logger.Error(mismatch, "Paused: nothing runs and notifications are refused, until it is started with --accept-store="+mismatch.ID)
+		klog.FromContext(ctx).Error(mismatch, "Paused: nothing runs and notifications are refused, until it is started with --accept-store="+mismatch.ID)
 		p.events.Namespace(p.namespace, corev1.EventTypeWarning, "Paused", "%s", message(mismatch))
 	}
-	if p.writtenBack {
+	if news {
+		select {
+		case p.noticed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// writeBack has the Executions be there whose Jobs the garbage collector would delete, once in each pause. It takes its
+// time, in which the pause may begin and end.
+func (p *pause) writeBack(ctx context.Context) error {
+	p.lock.Lock()
+	mismatch := p.why.Load()
+	if mismatch == nil || p.writing || p.writtenBack == mismatch.ID {
+		p.lock.Unlock()
 		return nil
 	}
+	p.writing = true
+	p.lock.Unlock()
 	written, err := p.recovery.WriteBack(ctx)
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.writing = false
 	if err != nil {
 		return err
 	}
-	p.writtenBack = true
-	logger.Info("The Executions whose Jobs are in the cluster are in the store", "writtenBack", written)
+	if now := p.why.Load(); now != nil && now.ID == mismatch.ID {
+		p.writtenBack = mismatch.ID
+	}
+	klog.FromContext(ctx).Info("The Executions whose Jobs are in the cluster are in the store", "writtenBack", written)
 	return nil
 }
 
@@ -147,18 +179,36 @@ func message(mismatch *storeid.Mismatch) string {
 }
 
 // run looks at the store until ctx ends.
-func (p *pause) run(ctx context.Context) { wait.UntilWithContext(ctx, p.look, identityInterval) }
-
-func (p *pause) look(ctx context.Context) {
-	if err := p.heed(ctx, p.identity.Verify(ctx)); err != nil && p.why.Load() == nil && ctx.Err() == nil {
-		klog.FromContext(ctx).Error(err, "Cannot tell whether the store is the one that the cluster knows; will be tried again")
+func (p *pause) run(ctx context.Context) {
+	ticker := time.NewTicker(identityInterval)
+	defer ticker.Stop()
+	for {
+		p.look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-p.noticed:
+		}
 	}
 }
 
-// heed enters or ends the pause by what is known of the store.
+func (p *pause) look(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	if err := p.heed(ctx, p.identity.Verify(ctx)); err != nil && p.why.Load() == nil && ctx.Err() == nil {
+		logger.Error(err, "Cannot tell whether the store is the one that the cluster knows; will be tried again")
+	}
+	if err := p.writeBack(ctx); err != nil && ctx.Err() == nil {
+		logger.Error(err, "Cannot store the Executions again whose Jobs are in the cluster; will be tried again")
+	}
+}
+
+// heed enters or ends the pause by what is known of the store. It does not wait for anything: whoever leads has to end its
+// work at once.
 func (p *pause) heed(ctx context.Context, err error) error {
 	if mismatch, ok := errors.AsType[*storeid.Mismatch](err); ok {
-		return errors.Join(err, p.enter(ctx, mismatch))
+		p.enter(ctx, mismatch)
+		return err
 	}
 	if err != nil {
 		return err
@@ -166,7 +216,7 @@ func (p *pause) heed(ctx context.Context, err error) error {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	if p.why.Swap(nil) != nil {
-		p.writtenBack = false
+		p.writtenBack = ""
 		metrics.Paused(false)
 		klog.FromContext(ctx).Info("Another replica has accepted the store; no longer paused")
 	}

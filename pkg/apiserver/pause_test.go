@@ -21,7 +21,9 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/events"
+	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/records"
+	"karo.io/karo/pkg/recovery"
 	"karo.io/karo/pkg/registry/karo/registrytest"
 	karorest "karo.io/karo/pkg/registry/karo/rest"
 	"karo.io/karo/pkg/storeid"
@@ -111,6 +113,81 @@ func TestPauseOfReplicas(t *testing.T) {
 	// What cannot be read says nothing against the store.
 	first.look(ended)
 	r.expect("the first, when nothing can be read", first, false)
+}
+
+// An empty store in a cluster without the ConfigMap is no first installation while Jobs say that they belong to Executions.
+func TestPauseWithJobsOfAnotherStore(t *testing.T) {
+	r := newReplicas(t)
+	r.job()
+	for range 2 { // It stays so.
+		p := r.start("")
+		r.expect("with a Job of another store", p, true)
+		if e, err := r.records.GetExecution(t.Context(), "ns", "e"); err != nil || e.UID != "lost" {
+			t.Errorf("it is not written back: %v", err)
+		}
+	}
+	r.expect("accepted", r.start(r.start("").why.Load().ID), false)
+}
+
+// job creates the Job of an Execution that the store has not.
+func (r *replicas) job() {
+	r.t.Helper()
+	e := &karo.Execution{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "e", UID: "lost"},
+		Spec: karo.ExecutionSpec{
+			Reaction: karo.ReactionReference{Name: "r"}, Trigger: karo.TriggerManual,
+			Alert: karo.AlertOccurrence{Name: "A", Status: karo.AlertFiring, Labels: map[string]string{"alertname": "A"}},
+		},
+	}
+	spec := &karo.AlertReactionSpec{Actions: []karo.Action{{Name: "a", Image: "i"}}}
+	job, err := jobs.Build(e, spec, &spec.Actions[0])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.cluster.BatchV1().Jobs("ns").Create(r.t.Context(), job, metav1.CreateOptions{}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// slow is a Store that waits once it is read, and is read once only.
+type slow struct {
+	recovery.Store
+	asked, answer chan struct{}
+}
+
+func (s *slow) EachExecution(ctx context.Context, do func(*karo.Execution)) error {
+	close(s.asked)
+	<-s.answer
+	return s.Store.EachExecution(ctx, do)
+}
+
+// Whoever leads hears of a store that has gone back before anything is written back: its work has to end at once.
+func TestPauseEndsTheWorkAtOnce(t *testing.T) {
+	r := newReplicas(t)
+	p := r.start("")
+	if err := storeid.Forget(t.Context(), r.config); err != nil {
+		t.Fatal(err)
+	}
+	r.job()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	p.recovery.Store = &slow{p.recovery.Store, asked, answer}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.look(t.Context())
+	}()
+	<-asked // One writes back, and takes its time.
+	if err := p.advance(t.Context()); err == nil {
+		t.Error("it goes on to lead")
+	}
+	r.expect("while it is written back", p, true)
+	p.look(t.Context()) // Nobody else does it as well.
+	close(answer)
+	<-done
+	if e, err := r.records.GetExecution(t.Context(), "ns", "e"); err != nil || e.UID != "lost" {
+		t.Errorf("it is not written back: %v", err)
+	}
+	p.look(t.Context()) // Nor again.
 }
 
 // Without the right, or the cluster, it cannot be told, and the server does not start.

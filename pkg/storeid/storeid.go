@@ -131,11 +131,24 @@ func (s *state) mismatch(namespace string) *Mismatch {
 	case s.nonce == "":
 		m.what = "the store is empty, and this cluster was served from another one"
 	case s.cluster() == "":
-		m.what = fmt.Sprintf("the store has been in use, and this cluster, without the ConfigMap %s/%s, does not know it", namespace, ConfigMapName)
+		m.what = fmt.Sprintf("the store, or this cluster, has been in use, and the cluster, without the ConfigMap %s/%s, does not know it", namespace, ConfigMapName)
 	default:
 		m.what = "the store is not the one that this cluster was last served from, or it is an earlier state of that one"
 	}
 	return m
+}
+
+// Disown has a store that was never in use match no cluster, when this one knows none either and used tells that it was
+// served from one all the same.
+func (i *Identity) Disown(ctx context.Context, used func(context.Context) (bool, error)) error {
+	s, err := i.look(ctx)
+	if err != nil || s.nonce != "" || s.previous != "" || s.cluster() != "" {
+		return err
+	}
+	if was, err := used(ctx); err != nil || !was {
+		return err
+	}
+	return write(ctx, i.store, rand.Text(), rand.Text(), s)
 }
 
 // Verify returns a Mismatch if the store is not the one that the cluster knows.

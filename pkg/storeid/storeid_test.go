@@ -282,3 +282,35 @@ func TestManyAtOnce(t *testing.T) {
 	running.Wait()
 	w.advance(w.process())
 }
+
+// A store without an identity, in a cluster that knows none, is no new one when the cluster was served already.
+func TestDisown(t *testing.T) {
+	answer := func(used bool, err error) func(context.Context) (bool, error) {
+		return func(context.Context) (bool, error) { return used, err }
+	}
+	w, failed := newWorld(t), errors.New("failed")
+	for _, err := range []error{nil, failed} {
+		if got := w.process().Disown(t.Context(), answer(false, err)); !errors.Is(got, err) {
+			t.Errorf("got error %v", got)
+		}
+	}
+	if err := w.process().Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := w.process().Disown(t.Context(), answer(true, nil)); err != nil {
+			t.Fatal(err)
+		}
+		m := w.mismatch("does not know it")
+		if again := w.mismatch("does not know it"); again.ID != m.ID {
+			t.Errorf("it is another mismatch at the next start")
+		}
+	}
+	// One that is in use is not disowned.
+	other := newWorld(t)
+	other.advance(other.process())
+	if err := other.process().Disown(t.Context(), answer(true, nil)); err != nil {
+		t.Fatal(err)
+	}
+	other.advance(other.process())
+}
