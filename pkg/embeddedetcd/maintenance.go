@@ -216,7 +216,7 @@ func (m *maintainer) makeRoom(ctx context.Context) {
 	}
 	// What is restored may still be compacted in the background, and bring more with the next time.
 	_ = wait.PollUntilContextTimeout(ctx, lookEvery, minRest+time.Second, true, func(ctx context.Context) (bool, error) {
-		m.look(ctx)
+		_ = m.look(ctx) // Whether there is room is said later.
 		return !m.alarm(), nil
 	})
 }

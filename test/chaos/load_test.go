@@ -269,10 +269,10 @@ func acknowledged(ctx context.Context, t *testing.T) {
 // until waits until check returns nil.
 func (l *load) until(what string, check func(context.Context) error) {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), healing)
+	ctx, cancel := context.WithTimeout(l.t.Context(), settling())
 	defer cancel()
 	if err := cluster.Until(ctx, what, check); err != nil {
-		l.t.Error(err)
+		l.t.Fatal(err) // What is counted before it is there would be called lost.
 	}
 }
 
@@ -505,6 +505,9 @@ func (j job) run() job {
 	j.Action = ""
 	return j
 }
+
+// settling is how long the cluster may take to run all that was begun: a small machine is busy with that for a while.
+func settling() time.Duration { return max(2*healing, *duration/2) }
 
 // settle waits until every Execution has ended, and returns how long after its beginning that was.
 func (l *load) settle() time.Duration {
