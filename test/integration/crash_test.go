@@ -395,6 +395,7 @@ func TestExternalEtcd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	removeJobs(t)
 	namespace := newNamespace(t)
 	direct, err := versioned.NewForConfig(k.Config())
 	if err != nil {

@@ -49,6 +49,7 @@ func takeOver(t *testing.T, name string, flags ...string) *localcluster.Karo {
 	if err := knowStore(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
+	removeJobs(t)
 	t.Cleanup(func() {
 		if k.Process() != nil {
 			k.Process().Kill()
@@ -64,6 +65,12 @@ func takeOver(t *testing.T, name string, flags ...string) *localcluster.Karo {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// removeJobs removes the Jobs of all Executions: a store that was never in use is paused where there are some.
+func removeJobs(t *testing.T) {
+	t.Helper()
+	kubectl(t, "", "delete", "jobs", "--all-namespaces", "--selector=app.kubernetes.io/managed-by=karo", "--timeout=2m")
 }
 
 // knowStore has the cluster know the store that some data is of, or none.
