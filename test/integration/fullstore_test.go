@@ -383,7 +383,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("with room, it says %s", message)
 	}
 
-	fillDisk(t, filepath.Join(dir, "junk"))
+	fillDisk(t, filepath.Join(dir, "junk"), 32<<20)
 	eventually(t, "notifications to be refused", func(context.Context) error {
 		if message := send(); strings.Contains(message, "the disk of the store (--data-dir) is full") {
 			return nil
@@ -414,6 +414,7 @@ func TestFullDisk(t *testing.T) {
 	if log, err := os.ReadFile(k.Process().LogFile); err != nil || !strings.Contains(string(log), "no space left on device") {
 		t.Errorf("its log does not say why it ended: %v", err)
 	}
+	fillDisk(t, filepath.Join(dir, "more"), 0)
 	for range 5 {
 		if send() == "" {
 			t.Error("a notification is taken while there is no server")
@@ -441,8 +442,9 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// fillDisk writes until the disk takes nothing more.
-func fillDisk(t *testing.T, path string) {
+// fillDisk writes until no more than so many bytes are left of a disk: too little to take notifications, and, unless it is
+// 0, enough for what the server has under way.
+func fillDisk(t *testing.T, path string, left uint64) {
 	t.Helper()
 	file, err := os.Create(path)
 	if err != nil {
@@ -450,6 +452,13 @@ func fillDisk(t *testing.T, path string) {
 	}
 	defer file.Close()
 	for block := make([]byte, 64<<10); ; {
+		var disk syscall.Statfs_t
+		if err := syscall.Fstatfs(int(file.Fd()), &disk); err != nil {
+			t.Fatal(err)
+		}
+		if left > 0 && disk.Bavail*uint64(disk.Bsize) <= left {
+			return
+		}
 		if _, err := file.Write(block); errors.Is(err, syscall.ENOSPC) {
 			return
 		} else if err != nil {
