@@ -118,7 +118,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	clientConfig.QPS = -1
 	s := &Server{etcd: c.extra.Etcd, namespace: c.extra.Namespace, pause: &pause{}}
 	clientConfig.Wrap(func(rt http.RoundTripper) http.RoundTripper {
-		return &fence{RoundTripper: rt, holds: func() error { return s.leader.holds() }}
+		return &fence{RoundTripper: rt, holds: s.executes}
 	})
 	client, err := kubernetes.NewForConfig(clientConfig)
 	if err != nil {
@@ -243,10 +243,7 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 		s.leader = &leader{client: client, namespace: c.extra.Namespace, identity: c.extra.Identity, may: s.pause.over, take: s.pause.advance}
 		x := executor.New(executions, own, client, s.events, c.extra.ExecutorWorkers, &executing, func(ctx context.Context) error {
 			storing.GiveWay(ctx, jobPatience)
-			if mismatch := s.pause.why.Load(); mismatch != nil {
-				return fmt.Errorf("%w: %w", executor.ErrNotLeading, mismatch)
-			}
-			return s.leader.holds()
+			return s.executes()
 		})
 		if err := s.generic.AddLivezChecks(0, healthz.NamedCheck("karo-executor", x.Alive)); err != nil {
 			return nil, err
@@ -269,6 +266,14 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 		s.generic.AddPreShutdownHookOrDie("stop-executor", func() error { s.leader.stop(); return nil })
 	}
 	return s, nil
+}
+
+// executes returns an error unless this replica is sure to be the one that executes, and the store to be the right one.
+func (s *Server) executes() error {
+	if mismatch := s.pause.why.Load(); mismatch != nil {
+		return fmt.Errorf("%w: %w", executor.ErrNotLeading, mismatch)
+	}
+	return s.leader.holds()
 }
 
 // ready says what the server still waits for before it can tell who sends a notification and what it triggers.

@@ -33,8 +33,7 @@ import (
 func keepReserve(handler http.Handler, full func() error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		info, ok := request.RequestInfoFrom(req.Context())
-		if ok && info.Verb == "create" && info.APIGroup == karo.GroupName && info.Name == alert.Trigger &&
-			(info.Resource == "alerts" || info.Resource == "clusteralerts") {
+		if ok && info.APIGroup == karo.GroupName && triggers(info) {
 			if err := full(); err != nil {
 				responsewriters.ErrorNegotiated(apierrors.NewServiceUnavailable("no notifications are taken, try again: "+err.Error()),
 					Codecs, schema.GroupVersion{Group: karo.GroupName}, w, req)
@@ -43,6 +42,11 @@ func keepReserve(handler http.Handler, full func() error) http.Handler {
 		}
 		handler.ServeHTTP(w, req)
 	})
+}
+
+// triggers reports whether a request is a notification that is to be stored.
+func triggers(info *request.RequestInfo) bool {
+	return info.Verb == "create" && (info.Resource == "alerts" || info.Resource == "clusteralerts") && info.Name == alert.Trigger
 }
 
 // aliveWhile has a health check pass while something takes its time.
@@ -67,8 +71,8 @@ func (s *Server) tellFull(ctx context.Context, full error) {
 	s.events.Namespace(s.namespace, corev1.EventTypeNormal, "StoreHasRoom", "The store has room again; notifications are taken")
 }
 
-// decorated has watches without a watch cache tell how far they are, and writes that etcd has no room for answered so that they may be tried again, and that it can be
-// understood.
+// decorated has watches without a watch cache tell how far they are, and writes that etcd has no room for answered so that
+// they may be tried again, and that it can be understood.
 type decorated struct {
 	generic.RESTOptionsGetter
 }

@@ -288,16 +288,6 @@ func (p *pause) guard(handler http.Handler) http.Handler {
 
 // runs reports whether a request asks for something to be run.
 func runs(info *genericapirequest.RequestInfo) bool {
-	if info.Verb != "create" {
-		return false
-	}
-	switch info.Resource {
-	case "alerts", "clusteralerts":
-		return info.Name == "trigger"
-	case "executions":
-		return info.Subresource == ""
-	case "alertreactions":
-		return info.Subresource == "executions"
-	}
-	return false
+	return triggers(info) || info.Verb == "create" &&
+		(info.Resource == "executions" && info.Subresource == "" || info.Resource == "alertreactions" && info.Subresource == "executions")
 }

@@ -27,9 +27,9 @@ type run struct {
 }
 
 const (
-	// MaxActions is how many actions an Execution may have, and maxActionName how long the name of one may be; validation
+	// MaxActions is how many actions an Execution may have, and MaxActionName how many bytes the name of one; validation
 	// refuses a reaction with more.
-	MaxActions, maxActionName = 100, 253
+	MaxActions, MaxActionName = 100, 253
 )
 
 // tell reads the annotation of a Job. It reports false if there is none, or one that Karo cannot have written: whoever may
@@ -44,7 +44,7 @@ func (r *run) tell(job *batchv1.Job, spec *karo.ExecutionSpec) bool {
 		defer seen.Insert(action)
 		return seen.Has(action)
 	})
-	return len(r.Actions) <= MaxActions && !slices.ContainsFunc(r.Actions, func(action string) bool { return len(action) > maxActionName })
+	return len(r.Actions) <= MaxActions && !slices.ContainsFunc(r.Actions, func(action string) bool { return len(action) > MaxActionName })
 }
 
 // runAnnotation returns the annotation for the Jobs of an Execution.
@@ -93,7 +93,7 @@ func Execution(job *batchv1.Job) *karo.Execution {
 	e.Labels = map[string]string{karo.LabelReaction: names.LabelValue(e.Spec.Reaction.Name)}
 	// The annotation with the name of the action may differ from it, so that it could be printed.
 	if !slices.ContainsFunc(r.Actions, func(action string) bool { return names.Job(e, action) == job.Name }) {
-		if action := job.Annotations[karo.AnnotationActionName]; len(r.Actions) < MaxActions && len(action) <= maxActionName && !slices.Contains(r.Actions, action) {
+		if action := job.Annotations[karo.AnnotationActionName]; len(r.Actions) < MaxActions && len(action) <= MaxActionName && !slices.Contains(r.Actions, action) {
 			r.Actions = append(r.Actions, action)
 		}
 	}

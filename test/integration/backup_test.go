@@ -332,18 +332,7 @@ func expectSaid(t *testing.T, namespace, id string) {
 	if err == nil || !strings.Contains(out, says) {
 		t.Errorf("a run by hand: %v, %s", err, out)
 	}
-	eventually(t, "the event", func(ctx context.Context) error {
-		events, err := cluster.Client.CoreV1().Events(localcluster.KaroNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=Paused"})
-		if err != nil {
-			return err
-		}
-		for i := range events.Items {
-			if strings.Contains(events.Items[i].Message, says) {
-				return nil
-			}
-		}
-		return fmt.Errorf("%d others", len(events.Items))
-	})
+	waitEvent(t, localcluster.KaroNamespace, "Paused", says)
 	admin := newHTTP(t, karo.Config())
 	for path, want := range map[string]string{"/metrics": "karo_paused 1", "/readyz": "ok"} {
 		if got := admin.get(t, path); !strings.Contains(got, want) {

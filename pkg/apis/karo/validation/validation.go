@@ -34,7 +34,7 @@ import (
 const MaxSpecBytes = 256 << 10
 
 // MaxActions is how many actions a reaction may have: an Execution holds the end of each.
-const MaxActions = 100
+const MaxActions = jobs.MaxActions
 
 // Options loosen what is valid.
 type Options struct {
@@ -44,7 +44,7 @@ type Options struct {
 }
 
 // MaxLenientActionName is the length in bytes of the longest name of an action in v1alpha1.
-const MaxLenientActionName = 253
+const MaxLenientActionName = jobs.MaxActionName
 
 // MaxExecutionName is the length of the longest name of an Execution: its Jobs have it as a label.
 const MaxExecutionName = content.LabelValueMaxLength
