@@ -119,6 +119,15 @@ func (b *bench) newNamespace(ctx context.Context) (string, error) {
 	return name, err
 }
 
+// newRound creates a namespace like newNamespace, in which the Jobs, of which there will be n, are counted.
+func (b *bench) newRound(ctx context.Context, n int) (namespace string, counter *jobCounter, err error) {
+	if namespace, err = b.newNamespace(ctx); err != nil {
+		return "", nil, err
+	}
+	counter, err = b.countJobs(ctx, namespace, n)
+	return namespace, counter, err
+}
+
 func newReaction(name string) *v1.AlertReaction {
 	return &v1.AlertReaction{
 		ObjectMeta: metav1.ObjectMeta{Name: name},

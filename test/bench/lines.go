@@ -32,11 +32,7 @@ func idleMemory(_ context.Context, b *bench) ([]*result, error) {
 // it at least.
 func latency(ctx context.Context, b *bench) ([]*result, error) {
 	const n = 60
-	namespace, err := b.newNamespace(ctx)
-	if err != nil {
-		return nil, err
-	}
-	counter, err := b.countJobs(ctx, namespace, n)
+	namespace, counter, err := b.newRound(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +112,7 @@ func ingest(ctx context.Context, b *bench) ([]*result, error) {
 	var took []time.Duration
 	memory := &result{Name: "RSS after 4,000 alerts and their Jobs, idle again", Unit: "MiB", Parts: map[string]string{}}
 	for round := range b.rounds {
-		namespace, err := b.newNamespace(ctx)
-		if err != nil {
-			return nil, err
-		}
-		counter, err := b.countJobs(ctx, namespace, alerts)
+		namespace, counter, err := b.newRound(ctx, alerts)
 		if err != nil {
 			return nil, err
 		}
@@ -166,11 +158,7 @@ func storm(ctx context.Context, b *bench) ([]*result, error) {
 	var raw, through, ratios []float64
 	var cpuThrough, cpuRaw string
 	for range b.rounds {
-		namespace, err := b.newNamespace(ctx)
-		if err != nil {
-			return nil, err
-		}
-		counter, err := b.countJobs(ctx, namespace, alerts+1)
+		namespace, counter, err := b.newRound(ctx, alerts+1)
 		if err != nil {
 			return nil, err
 		}

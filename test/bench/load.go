@@ -89,11 +89,7 @@ func otherReaction(i int) *v1.AlertReaction {
 // largeNotification is one notification of 20,000 alerts.
 func largeNotification(ctx context.Context, b *bench) ([]*result, error) {
 	const alerts = 20_000
-	namespace, err := b.newNamespace(ctx)
-	if err != nil {
-		return nil, err
-	}
-	counter, err := b.countJobs(ctx, namespace, alerts)
+	namespace, counter, err := b.newRound(ctx, alerts)
 	if err != nil {
 		return nil, err
 	}

@@ -5,19 +5,16 @@
 // acknowledged is lost, and nothing runs twice.
 //
 // Three replicas share an etcd of three members, beside a real control plane. Everything random comes from a seed, which
-// is printed: the same seed and duration plan the same alerts and the same faults at the same times. What the programs do meanwhile
-// is their own affair, so that a failure may need some runs to come again.
+// is printed: the same seed and duration plan the same alerts and the same faults at the same times. What the programs do
+// meanwhile is their own affair, so that a failure may need some runs to come again.
 package chaos
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -61,32 +58,21 @@ func TestMain(m *testing.M) {
 		*seed = uint64(time.Now().UnixNano()) % 1e6
 	}
 	fmt.Printf("go test ./test/chaos -seed=%d -duration=%s\n", *seed, *duration)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code, err := run(ctx, m)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(localcluster.RunTests(m, prepare))
 }
 
-func run(ctx context.Context, m *testing.M) (int, error) {
-	var err error
-	if cluster, err = localcluster.Start(ctx, os.Stderr); err != nil {
-		return 1, err
-	}
-	defer cluster.Stop()
+func prepare(ctx context.Context, c *localcluster.Cluster) (stop func(), err error) {
+	cluster = c
 	etcd, err := cluster.StartEtcd(ctx, replicas)
 	if err != nil {
-		return 1, err
+		return nil, err
 	}
 	servers, err := cluster.StartReplicas(ctx, etcd, replicas)
 	if err != nil {
-		return 1, err
+		return nil, err
 	}
 	if client, err = versioned.NewForConfig(cluster.Config); err != nil {
-		return 1, err
+		return nil, err
 	}
 	for _, k := range servers {
 		karos = append(karos, &program{Process: k.Process(), url: k.URL(), config: k.Config(), ready: k.Ready})
@@ -99,21 +85,15 @@ func run(ctx context.Context, m *testing.M) (int, error) {
 	}}
 	controllerManager = &program{Process: cluster.Process("kube-controller-manager"), ready: func(context.Context) error { return nil }}
 	if jobs, err = newLedger(ctx); err != nil {
-		return 1, err
+		return nil, err
 	}
-	supervised, stop := context.WithCancel(ctx)
+	supervised, end := context.WithCancel(ctx)
 	var supervisors sync.WaitGroup
-	defer supervisors.Wait() // Before the cluster stops, so that nothing is started again then.
-	defer stop()
 	for _, p := range programs() {
 		supervisors.Go(func() { p.supervise(supervised) })
 	}
-	code := make(chan int)
-	go func() { code <- m.Run() }()
-	select {
-	case c := <-code:
-		return c, nil
-	case <-ctx.Done():
-		return 1, errors.New("interrupted")
-	}
+	return func() {
+		end()
+		supervisors.Wait() // Before the cluster stops, so that nothing is started again then.
+	}, nil
 }

@@ -7,10 +7,7 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 
 	"karo.io/karo/hack/localcluster"
@@ -26,34 +23,12 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code, err := run(ctx, m)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(ctx context.Context, m *testing.M) (int, error) {
-	var err error
-	if cluster, err = localcluster.Start(ctx, os.Stderr); err != nil {
-		return 1, err
-	}
-	defer cluster.Stop()
-	if karo, err = cluster.StartKaro(ctx); err != nil {
-		return 1, err
-	}
-	if client, err = versioned.NewForConfig(cluster.Config); err != nil {
-		return 1, err
-	}
-	code := make(chan int)
-	go func() { code <- m.Run() }()
-	select {
-	case c := <-code:
-		return c, nil
-	case <-ctx.Done():
-		return 1, fmt.Errorf("interrupted")
-	}
+	os.Exit(localcluster.RunTests(m, func(ctx context.Context, c *localcluster.Cluster) (stop func(), err error) {
+		cluster = c
+		if karo, err = cluster.StartKaro(ctx); err != nil {
+			return nil, err
+		}
+		client, err = versioned.NewForConfig(cluster.Config)
+		return nil, err
+	}))
 }
