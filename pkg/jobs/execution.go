@@ -27,9 +27,10 @@ type run struct {
 }
 
 const (
-	// MaxActions is how many actions an Execution may have, and MaxActionName how many bytes the name of one; validation
-	// refuses a reaction with more.
-	MaxActions, MaxActionName = 100, 253
+	// MaxActions is how many actions an Execution may have; validation refuses a reaction with more.
+	MaxActions = 100
+	// MaxActionName is how many bytes the name of an action may have; validation refuses a longer one.
+	MaxActionName = 253
 )
 
 // tell reads the annotation of a Job. It reports false if there is none, or one that Karo cannot have written: whoever may
