@@ -42,7 +42,7 @@ func TestNewerFields(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			options := registrytest.NewOptions(t, generic.UndecoratedStorage)
-			options.Put(t, r.resource, "bad", r.stored)
+			options.Put(t, r.resource, "bad", registrytest.CBOR(t, r.stored))
 			store, err := resources[r.resource].open(options)
 			if err != nil {
 				t.Fatal(err)

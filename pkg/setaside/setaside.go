@@ -32,6 +32,7 @@ import (
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/events"
 	"karo.io/karo/pkg/panics"
+	"karo.io/karo/pkg/storagecodec"
 )
 
 // Options returns the storage options of resources of Karo, under which what cannot be read is set aside.
@@ -146,6 +147,10 @@ func metadataOf(data []byte) (*metav1.ObjectMeta, error) {
 	var object struct {
 		Metadata map[string]json.RawMessage `json:"metadata"`
 	}
+	data, err := storagecodec.JSON(data)
+	if err != nil {
+		return nil, err
+	}
 	if err := json.Unmarshal(data, &object); err != nil {
 		return nil, err
 	}
@@ -173,7 +178,8 @@ type guard struct {
 	value.Transformer
 }
 
-var marker = []byte(`"` + karo.AnnotationUndecodable + `":`)
+// marker is in every object that has the annotation, and in few others.
+var marker = []byte(karo.AnnotationUndecodable)
 
 // TransformToStorage implements value.Transformer.
 func (g guard) TransformToStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, error) {

@@ -111,10 +111,12 @@ func TestSetAside(t *testing.T) {
 			for storage, decorator := range map[string]generic.StorageDecorator{
 				"etcd": generic.UndecoratedStorage, "watch cache": registry.StorageWithCacher(),
 			} {
+				form := map[string]string{"etcd": stored, "watch cache": registrytest.CBOR(t, stored)}[storage]
 				t.Run(name+"/"+problem+"/"+storage, func(t *testing.T) {
 					t.Parallel()
 					options := registrytest.NewOptions(t, decorator)
-					options.Put(t, name, "bad", stored)
+					options.Put(t, name, "bad", form)
+					before := options.Stored(t, name, "bad")
 					store, err := r.open(options)
 					if err != nil {
 						t.Fatal(err)
@@ -126,7 +128,7 @@ func TestSetAside(t *testing.T) {
 					expectAside(t, get(t, store))
 					expectListed(t, store)
 					expectUnchangeable(t, store)
-					if got := options.Stored(t, name, "bad"); got != stored {
+					if got := options.Stored(t, name, "bad"); got != before {
 						t.Fatalf("stored is now %s", got)
 					}
 					expectDeletable(t, store)

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -18,6 +17,8 @@ import (
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/nanotime"
+	"karo.io/karo/pkg/apiserver"
+	"karo.io/karo/pkg/storagecodec"
 )
 
 // prefix is where in etcd the objects of Karo are.
@@ -36,15 +37,16 @@ func (b *bench) openStore() (store, error) {
 // put writes n objects of a resource, some at a time.
 func (s store) put(ctx context.Context, resource string, n int, object func(i int) (*metav1.ObjectMeta, runtime.Object)) error {
 	const batch = 100
+	codec := storagecodec.New(apiserver.Scheme, v1.SchemeGroupVersion)
 	var ops []clientv3.Op
 	for i := range n {
 		meta, obj := object(i)
 		meta.UID, meta.CreationTimestamp, meta.Generation = uuid.NewUUID(), metav1.Now(), 1
-		text, err := json.Marshal(obj)
+		stored, err := runtime.Encode(codec, obj)
 		if err != nil {
 			return err
 		}
-		ops = append(ops, clientv3.OpPut(prefix+resource+"/"+meta.Namespace+"/"+meta.Name, string(text)))
+		ops = append(ops, clientv3.OpPut(prefix+resource+"/"+meta.Namespace+"/"+meta.Name, string(stored)))
 		if len(ops) < batch && i < n-1 {
 			continue
 		}

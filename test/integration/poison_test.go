@@ -5,7 +5,6 @@ package integration
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,9 +16,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/cbor"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/storagecodec"
 )
 
 // poison changes a field of a stored object, behind the back of the server, into what it cannot read. It returns what
@@ -36,25 +39,30 @@ func poison(t *testing.T, etcd *clientv3.Client, resource, namespace, name strin
 		if len(resp.Kvs) != 1 {
 			t.Fatalf("there is no %s", key)
 		}
-		return string(resp.Kvs[0].Value)
+		text, err := storagecodec.JSON(resp.Kvs[0].Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
 	var obj map[string]any
-	if err := json.Unmarshal([]byte(read()), &obj); err != nil {
+	if err := utiljson.Unmarshal([]byte(read()), &obj); err != nil {
 		t.Fatal(err)
 	}
 	if err := unstructured.SetNestedField(obj, value, field...); err != nil {
 		t.Fatal(err)
 	}
-	bad, err := json.Marshal(obj)
+	stored, err := runtime.Encode(cbor.NewSerializer(nil, nil), &unstructured.Unstructured{Object: obj})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := etcd.Put(t.Context(), key, string(bad)); err != nil {
+	if _, err := etcd.Put(t.Context(), key, string(stored)); err != nil {
 		t.Fatal(err)
 	}
+	bad := read()
 	return func() {
 		t.Helper()
-		if got := read(); got != string(bad) {
+		if got := read(); got != bad {
 			t.Errorf("%s was changed to %s", key, got)
 		}
 	}

@@ -39,6 +39,7 @@ import (
 	"karo.io/karo/pkg/embeddedetcd"
 	"karo.io/karo/pkg/generated/openapi"
 	"karo.io/karo/pkg/setaside"
+	"karo.io/karo/pkg/storagecodec"
 )
 
 const (
@@ -83,7 +84,7 @@ type Options struct {
 func New() *Options {
 	o := &Options{
 		ServerRun:       genericoptions.NewServerRunOptions(),
-		Recommended:     genericoptions.NewRecommendedOptions(etcdPrefix, apiserver.Codecs.LegacyCodec(v1.SchemeGroupVersion)),
+		Recommended:     genericoptions.NewRecommendedOptions(etcdPrefix, storagecodec.New(apiserver.Scheme, v1.SchemeGroupVersion)),
 		DataDir:         defaultDataDir,
 		EtcdQuotaBytes:  4 << 30,
 		Executor:        true,

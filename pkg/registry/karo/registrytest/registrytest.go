@@ -16,13 +16,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"k8s.io/apimachinery/pkg/api/apitesting"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/runtime/serializer/cbor"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -37,6 +38,7 @@ import (
 	"karo.io/karo/pkg/apis/karo/install"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/setaside"
+	"karo.io/karo/pkg/storagecodec"
 )
 
 // Namespace is the one that Context is of, and that the suites create objects in.
@@ -51,8 +53,6 @@ var Scheme = func() *runtime.Scheme {
 	install.Install(scheme)
 	return scheme
 }()
-
-var codecs = serializer.NewCodecFactory(Scheme)
 
 // Options gives every resource its storage in one etcd, as the server does.
 type Options struct {
@@ -84,7 +84,7 @@ func OptionsOf(endpoint string, decorator generic.StorageDecorator) *Options {
 }
 
 func optionsOf(config *storagebackend.Config, decorator generic.StorageDecorator) *Options {
-	config.Codec = apitesting.TestStorageCodec(codecs, v1.SchemeGroupVersion)
+	config.Codec = storagecodec.New(Scheme, v1.SchemeGroupVersion)
 	config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
 	return &Options{RESTOptionsGetter: setaside.Options(&plainOptions{config: config, decorator: decorator})}
 }
@@ -97,7 +97,22 @@ func (o *Options) Put(t testing.TB, resource, name, value string) {
 	}
 }
 
-// Stored returns the bytes that are stored as the object of a name in Namespace, and "" if there are none.
+// CBOR returns JSON as a newer server would store it, whether or not this one can read it.
+func CBOR(t testing.TB, text string) string {
+	t.Helper()
+	var object unstructured.Unstructured
+	if err := utiljson.Unmarshal([]byte(text), &object.Object); err != nil { // Numbers stay whole.
+		t.Fatalf("%s is no object: %v", text, err)
+	}
+	stored, err := runtime.Encode(cbor.NewSerializer(nil, nil), &object)
+	if err != nil {
+		t.Fatalf("encoding %s: %v", text, err)
+	}
+	return string(stored)
+}
+
+// Stored returns what is stored as the object of a name in Namespace, as JSON if it is no other text, and "" if there is
+// nothing.
 func (o *Options) Stored(t testing.TB, resource, name string) string {
 	t.Helper()
 	resp, err := o.Etcd.Get(t.Context(), o.key(t, resource, name))
@@ -107,7 +122,11 @@ func (o *Options) Stored(t testing.TB, resource, name string) string {
 	if len(resp.Kvs) == 0 {
 		return ""
 	}
-	return string(resp.Kvs[0].Value)
+	text, err := storagecodec.JSON(resp.Kvs[0].Value)
+	if err != nil {
+		t.Fatalf("what is stored of %s %s: %v", resource, name, err)
+	}
+	return string(text)
 }
 
 func (o *Options) key(t testing.TB, resource, name string) string {
