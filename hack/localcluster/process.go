@@ -31,6 +31,7 @@ type Process struct {
 	program string
 	path    string
 	args    []string
+	env     []string // beside that of this process
 
 	lock sync.Mutex
 	last *run
@@ -70,6 +71,7 @@ func (p *Process) launch() error {
 	}
 	r := &run{cmd: exec.Command(p.path, p.args...), done: make(chan struct{})}
 	r.cmd.Stdout, r.cmd.Stderr = log, log
+	r.cmd.Env = append(os.Environ(), p.env...)
 	r.cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
 	spawn() <- func() { started <- r.cmd.Start() }

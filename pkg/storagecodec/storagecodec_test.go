@@ -6,12 +6,15 @@ package storagecodec
 import (
 	"encoding/json"
 	"math/rand"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/apitesting/fuzzer"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metafuzzer "k8s.io/apimachinery/pkg/apis/meta/fuzzer"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 
@@ -19,6 +22,7 @@ import (
 	karofuzzer "karo.io/karo/pkg/apis/karo/fuzzer"
 	"karo.io/karo/pkg/apis/karo/install"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/apis/nanotime"
 )
 
 // What is stored is read as it was, and is, as JSON, what a server that writes JSON stores; that is read as well.
@@ -77,6 +81,52 @@ func parse(t *testing.T, text []byte) (object any) {
 		t.Fatalf("%v: %s", err, text)
 	}
 	return object
+}
+
+// BenchmarkCodec is what storage does with the Execution of an alert of 1 KB, in the form that is used and in JSON.
+func BenchmarkCodec(b *testing.B) {
+	scheme := runtime.NewScheme()
+	install.Install(scheme)
+	start := nanotime.New(time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC))
+	e := &karo.Execution{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "react-47v7as2lbbvipf3owmofumcxzz", UID: "0c1e5f7a-0000-4000-8000-000000000001",
+			Labels: map[string]string{"karo.io/reaction": "react", "karo.io/alert": "KubePodCrashLooping"}, Finalizers: []string{"karo.io/memory"},
+		},
+		Spec: karo.ExecutionSpec{
+			Reaction: karo.ReactionReference{Name: "react", UID: "0c1e5f7a-0000-4000-8000-000000000002", Generation: 1, Revision: "react-4fbeeckp6xiwbjncme6odgekxv"},
+			Trigger:  karo.TriggerNotification, Receiver: "karo", ReceivedAt: &start,
+			Alert: karo.AlertOccurrence{
+				Name: "KubePodCrashLooping", Status: karo.AlertFiring, StartsAt: &start, Fingerprint: "00000000000000ff",
+				GeneratorURL: "http://prometheus.monitoring.svc:9090/graph?g0.expr=increase%28kube_pod_container_status_restarts_total%5B10m%5D%29+%3E+5",
+				Labels:       map[string]string{"alertname": "KubePodCrashLooping", "pod": "cart-1", "container": "app", "namespace": "shop", "severity": "warning", "job": "kube-state-metrics"},
+				Annotations:  map[string]string{"summary": "Pod is crash looping.", "description": strings.Repeat("What to look at is in the runbook. ", 10)},
+			},
+		},
+	}
+	for form, codec := range map[string]runtime.Codec{
+		"CBOR": New(scheme, v1.SchemeGroupVersion), "JSON": serializer.NewCodecFactory(scheme).LegacyCodec(v1.SchemeGroupVersion),
+	} {
+		stored, err := runtime.Encode(codec, e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("encode/"+form, func(b *testing.B) {
+			b.ReportMetric(float64(len(stored)), "bytes")
+			for b.Loop() {
+				if _, err := runtime.Encode(codec, e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("decode/"+form, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := runtime.Decode(codec, stored); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // What no codec wrote is left to whoever reads it.

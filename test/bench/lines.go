@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,9 +13,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// karoToday is how many alerts per second, in groups of 50, the operator acknowledges that Karo replaces, without storing
-// them: measured on a machine of two cores, where it was 280 to 313. -webhook measures it here.
-const karoToday = 296
+// replacedPerCreate is how many alerts the operator that Karo replaces acknowledges, in groups of 50 and without storing them, for
+// each raw Job create: it creates the Jobs before it answers. Where it was measured it was 280 to 313 of 883 to 1,080 a
+// second. -webhook measures it here.
+const replacedPerCreate = 0.3
 
 // idleMemory is what the process needs that has nothing to do.
 func idleMemory(_ context.Context, b *bench) ([]*result, error) {
@@ -108,7 +108,7 @@ func timed(n int, do func(i int) error) ([]time.Duration, error) {
 // ingest is how fast alerts are stored, and what the memory of the process is afterwards.
 func ingest(ctx context.Context, b *bench) ([]*result, error) {
 	const alerts = 4000
-	var rates, ratios []float64
+	var rates, raw, ratios []float64
 	var took []time.Duration
 	memory := &result{Name: "RSS after 4,000 alerts and their Jobs, idle again", Unit: "MiB", Parts: map[string]string{}}
 	for round := range b.rounds {
@@ -122,7 +122,7 @@ func ingest(ctx context.Context, b *bench) ([]*result, error) {
 			return nil, err
 		}
 		rate := perSecond(alerts, time.Since(begin))
-		rates, ratios, took = append(rates, rate), append(ratios, rate/karoToday), append(took, each...)
+		rates, took = append(rates, rate), append(took, each...)
 		if err := counter.await(ctx, alerts); err != nil {
 			return nil, err
 		}
@@ -142,12 +142,17 @@ func ingest(ctx context.Context, b *bench) ([]*result, error) {
 				}
 			}
 		}
+		creates, err := b.rawJobs(ctx, 1000)
+		if err != nil {
+			return nil, err
+		}
+		raw, ratios = append(raw, creates), append(ratios, rate/(replacedPerCreate*creates))
 	}
-	r := &result{Name: "alerts acknowledged per second, groups of 50 / 296, those of the operator before", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
-		"alerts per second": list(rates, "/s"),
-		"those of the operator that Karo replaces, which stores none": fmt.Sprintf("%d /s, not measured in this run", karoToday),
-		"notification acknowledged, p50 (p99)":                        p50(took),
-		"notification acknowledged, the last":                         millis(quantile(took, 1)),
+	r := &result{Name: "alerts acknowledged per second, groups of 50 / (0.3 * raw Job creates), as the operator before did", Value: median(ratios), Rounds: ratios, Parts: map[string]string{
+		"alerts per second":                    list(rates, "/s"),
+		"raw Job creates per second":           list(raw, "/s"),
+		"notification acknowledged, p50 (p99)": p50(took),
+		"notification acknowledged, the last":  millis(quantile(took, 1)),
 	}}
 	return []*result{r.reach(">= 10", r.Value >= 10), memory.reach("<= 256", memory.Value <= 256)}, nil
 }

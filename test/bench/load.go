@@ -86,9 +86,29 @@ func otherReaction(i int) *v1.AlertReaction {
 	return reaction
 }
 
-// largeNotification is one notification of 20,000 alerts.
+// largeNotification is one notification of 20,000 alerts, to a server that has no others and is told of a memory limit as
+// the documentation says.
 func largeNotification(ctx context.Context, b *bench) ([]*result, error) {
-	const alerts = 20_000
+	const alerts, limit = 20_000, 512
+	b, err := newBench(ctx, b.rounds)
+	if err != nil {
+		return nil, err
+	}
+	defer b.cluster.Stop()
+	if err := b.suspendControllers(); err != nil {
+		return nil, err
+	}
+	if err := b.karo.Process().Stop(); err != nil {
+		return nil, err
+	}
+	memLimit := fmt.Sprintf("GOMEMLIMIT=%dMiB", limit*9/10)
+	b.karo.SetEnv(memLimit)
+	if err := b.karo.Start(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.karo.Available(ctx); err != nil {
+		return nil, err
+	}
 	namespace, counter, err := b.newRound(ctx, alerts)
 	if err != nil {
 		return nil, err
@@ -125,8 +145,8 @@ func largeNotification(ctx context.Context, b *bench) ([]*result, error) {
 		"size":                       fmt.Sprintf("%.1f MB", float64(len(body))/1e6),
 		"answered 503, and repeated": fmt.Sprint(again.Load()),
 	}}
-	memory := &result{Name: "anonymous RSS until its Jobs were created, at most", Value: peak, Unit: "MiB"}
-	return []*result{stored.reach("< 5 s", took < 5), memory.reach("< 512 MiB", peak < 512)}, nil
+	memory := &result{Name: "anonymous RSS until its Jobs were created, at most, with " + memLimit, Value: peak, Unit: "MiB"}
+	return []*result{stored.reach("< 5 s", took < 5), memory.reach(fmt.Sprintf("< %d MiB", limit), peak < limit)}, nil
 }
 
 // fairness is how long a sender of one alert waits while another sends as much as it can.
