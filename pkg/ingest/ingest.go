@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	batchv1 "k8s.io/api/batch/v1"
@@ -37,6 +36,7 @@ import (
 	"karo.io/karo/pkg/notification"
 	"karo.io/karo/pkg/panics"
 	"karo.io/karo/pkg/precedence"
+	"karo.io/karo/pkg/records"
 	"karo.io/karo/pkg/runs"
 	"karo.io/karo/pkg/storecache"
 )
@@ -476,7 +476,7 @@ func (i *Ingest) store(ctx context.Context, record *memory.Record, reaction *kar
 func permanent(err error, result *karo.ReactionResult) error {
 	if caps.IsExceeded(err) {
 		result.Reason = v1.ReasonTooManyExecutions
-	} else if !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) && !errors.Is(err, rpctypes.ErrRequestTooLarge) {
+	} else if !records.IsPermanent(err) {
 		return err
 	}
 	result.Outcome, result.Execution, result.Message = karo.RunRefused, "", err.Error()

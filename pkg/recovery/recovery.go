@@ -11,13 +11,10 @@ package recovery
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,6 +34,7 @@ import (
 	"karo.io/karo/pkg/executor"
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/names"
+	"karo.io/karo/pkg/records"
 	"karo.io/karo/pkg/runs"
 )
 
@@ -129,7 +127,7 @@ func (r *Recovery) WriteBack(ctx context.Context) (int, error) {
 		}
 		logger := klog.FromContext(ctx).WithValues("execution", quote(made), "job", klog.KObj(&made[0]))
 		switch {
-		case isPermanent(err):
+		case records.IsPermanent(err):
 			// Whoever may create Jobs can have one say that it belongs to anything.
 			logger.Error(nil, "A Job says that it belongs to an Execution that cannot be", "err", events.Quote(err.Error()))
 		case err != nil:
@@ -151,7 +149,7 @@ func (r *Recovery) Lost(ctx context.Context) (bool, error) {
 	}
 	for _, made := range lost {
 		e, err := r.execution(ctx, made)
-		if err != nil && !isPermanent(err) {
+		if err != nil && !records.IsPermanent(err) {
 			return false, err
 		}
 		if err == nil && len(validation.Execution(e)) == 0 {
@@ -164,16 +162,6 @@ func (r *Recovery) Lost(ctx context.Context) (bool, error) {
 // quote returns the name of the Execution that some Jobs belong to as it can be logged: nobody has validated it.
 func quote(made []batchv1.Job) string {
 	return events.Quote(made[0].Namespace + "/" + jobs.Owner(&made[0]).Name)
-}
-
-// isPermanent reports whether storing the same object would fail again, however often it is tried.
-func isPermanent(err error) bool {
-	if err == nil {
-		return false
-	}
-	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
-		errors.Is(err, rpctypes.ErrRequestTooLarge) || strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrRequestTooLarge)) ||
-		strings.Contains(err.Error(), "trying to send message larger than max") // The client of etcd, which has no other word for it.
 }
 
 // execution returns the Execution that some Jobs belong to, as they tell.
@@ -270,7 +258,7 @@ func (r *Recovery) settle(ctx context.Context, e *karo.Execution, made []batchv1
 	revision, err := r.Store.GetRevision(ctx, e.Namespace, e.Spec.Reaction.Revision)
 	if err == nil {
 		spec = &revision.Spec
-	} else if !isNone(err) && !isPermanent(err) {
+	} else if !isNone(err) && !records.IsPermanent(err) {
 		return false, false, fmt.Errorf("reading revision %s/%s: %w", e.Namespace, events.Quote(e.Spec.Reaction.Revision), err)
 	}
 	changed, runs = executor.Restored(e, spec, made, waits)
@@ -278,12 +266,12 @@ func (r *Recovery) settle(ctx context.Context, e *karo.Execution, made []batchv1
 		return false, runs, nil
 	}
 	_, err = r.Store.UpdateExecutionStatus(ctx, e)
-	if isPermanent(err) {
+	if records.IsPermanent(err) {
 		logger := klog.FromContext(ctx).WithValues("execution", events.Quote(e.Namespace+"/"+e.Name))
 		logger.Error(nil, "An Execution cannot be stored as it is; it ends with a short status", "err", events.Quote(err.Error()))
 		abandon(e)
 		runs = false
-		if _, err = r.Store.UpdateExecutionStatus(ctx, e); isPermanent(err) {
+		if _, err = r.Store.UpdateExecutionStatus(ctx, e); records.IsPermanent(err) {
 			logger.Error(nil, "An Execution cannot be ended", "err", events.Quote(err.Error()))
 			return false, false, nil
 		}
