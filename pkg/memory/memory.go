@@ -174,13 +174,14 @@ func (m *Memory) Acquire(key types.NamespacedName) *Record {
 
 // Release unlocks the record.
 func (r *Record) Release() {
-	empty := r.empty()
-	r.lock.Unlock()
 	m := r.memory
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	r.users--
-	if r.users == 0 && empty {
+	// Before the record is unlocked: whoever waits for it records something next.
+	forget := r.users == 0 && r.empty()
+	r.lock.Unlock()
+	if forget {
 		delete(m.records, r.key)
 	}
 }
