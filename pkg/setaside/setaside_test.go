@@ -116,7 +116,6 @@ func TestSetAside(t *testing.T) {
 					t.Parallel()
 					options := registrytest.NewOptions(t, decorator)
 					options.Put(t, name, "bad", form)
-					before := options.Stored(t, name, "bad")
 					store, err := r.open(options)
 					if err != nil {
 						t.Fatal(err)
@@ -128,7 +127,7 @@ func TestSetAside(t *testing.T) {
 					expectAside(t, get(t, store))
 					expectListed(t, store)
 					expectUnchangeable(t, store)
-					if got := options.Stored(t, name, "bad"); got != before {
+					if got := options.Stored(t, name, "bad"); got != form {
 						t.Fatalf("stored is now %s", got)
 					}
 					expectDeletable(t, store)

@@ -5,6 +5,7 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,12 +17,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer/cbor"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
+	"karo.io/karo/pkg/registry/karo/registrytest"
 	"karo.io/karo/pkg/storagecodec"
 )
 
@@ -39,27 +38,26 @@ func poison(t *testing.T, etcd *clientv3.Client, resource, namespace, name strin
 		if len(resp.Kvs) != 1 {
 			t.Fatalf("there is no %s", key)
 		}
-		text, err := storagecodec.JSON(resp.Kvs[0].Value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
+		return string(resp.Kvs[0].Value)
 	}
 	var obj map[string]any
-	if err := utiljson.Unmarshal([]byte(read()), &obj); err != nil {
+	text, err := storagecodec.JSON([]byte(read()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &obj); err != nil {
 		t.Fatal(err)
 	}
 	if err := unstructured.SetNestedField(obj, value, field...); err != nil {
 		t.Fatal(err)
 	}
-	stored, err := runtime.Encode(cbor.NewSerializer(nil, nil), &unstructured.Unstructured{Object: obj})
-	if err != nil {
+	if text, err = json.Marshal(obj); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := etcd.Put(t.Context(), key, string(stored)); err != nil {
+	bad := registrytest.CBOR(t, string(text))
+	if _, err := etcd.Put(t.Context(), key, bad); err != nil {
 		t.Fatal(err)
 	}
-	bad := read()
 	return func() {
 		t.Helper()
 		if got := read(); got != bad {

@@ -111,8 +111,7 @@ func CBOR(t testing.TB, text string) string {
 	return string(stored)
 }
 
-// Stored returns what is stored as the object of a name in Namespace, as JSON if it is no other text, and "" if there is
-// nothing.
+// Stored returns the bytes that are stored as the object of a name in Namespace, and "" if there are none.
 func (o *Options) Stored(t testing.TB, resource, name string) string {
 	t.Helper()
 	resp, err := o.Etcd.Get(t.Context(), o.key(t, resource, name))
@@ -122,11 +121,7 @@ func (o *Options) Stored(t testing.TB, resource, name string) string {
 	if len(resp.Kvs) == 0 {
 		return ""
 	}
-	text, err := storagecodec.JSON(resp.Kvs[0].Value)
-	if err != nil {
-		t.Fatalf("what is stored of %s %s: %v", resource, name, err)
-	}
-	return string(text)
+	return string(resp.Kvs[0].Value)
 }
 
 func (o *Options) key(t testing.TB, resource, name string) string {
