@@ -32,6 +32,13 @@ const (
 	// renewDeadline is for how long a replica goes on without a renewal. What it has begun by then has the rest of the
 	// lease to arrive.
 	renewDeadline = 10 * time.Second
+	// retryPeriod is how often a replica renews the lease, and the others look whether it is free.
+	retryPeriod = 2 * time.Second
+	// takeOverWithin is how long a replica that was elected may take to learn what its predecessor did last. One that
+	// cannot read the store must not keep the lease from one that can.
+	takeOverWithin = 15 * time.Second
+	// restAfterFailure is how long a replica whose work failed leaves the lease to the others.
+	restAfterFailure = 3 * retryPeriod
 )
 
 // leader runs what only one replica may run.
@@ -49,6 +56,7 @@ type leader struct {
 	work         context.Context
 	done         chan struct{}
 	working      sync.Mutex
+	failed       bool // whether the work failed in the latest election; held under working
 	renewed      atomic.Pointer[time.Time]
 }
 
@@ -146,7 +154,13 @@ func (l *leader) start(ctx context.Context, caches []*storecache.Informer) {
 			}
 		}
 		for l.may(election) == nil {
-			l.stand(election)
+			if l.stand(election); !l.failed {
+				continue
+			}
+			select {
+			case <-election.Done():
+			case <-time.After(restAfterFailure):
+			}
 		}
 	}()
 }
@@ -160,11 +174,12 @@ func (l *leader) stop() {
 	<-l.done
 }
 
-// stand takes part in one election, and leads until the lease is lost or election ends.
+// stand takes part in one election, and leads until the lease is lost, the work fails, or election ends.
 func (l *leader) stand(election context.Context) {
 	round, giveUp := context.WithCancel(election)
 	defer giveUp()
 	l.renewed.Store(nil)
+	l.failed = false
 	leaderelection.RunOrDie(round, leaderelection.LeaderElectionConfig{
 		Name: leaseName,
 		Lock: &lock{renewed: &l.renewed, Interface: &resourcelock.LeaseLock{
@@ -174,7 +189,7 @@ func (l *leader) stand(election context.Context) {
 		}},
 		LeaseDuration:   leaseDuration,
 		RenewDeadline:   renewDeadline,
-		RetryPeriod:     2 * time.Second,
+		RetryPeriod:     retryPeriod,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(leading context.Context) {
@@ -193,31 +208,39 @@ func (l *leader) stand(election context.Context) {
 }
 
 // lead works until the lease is lost or the work is stopped. An error means that the work cannot go on here.
-func (l *leader) lead(leading context.Context) error {
+func (l *leader) lead(leading context.Context) (err error) {
 	l.working.Lock()
 	defer l.working.Unlock()
+	defer func() {
+		if leading.Err() != nil || l.work.Err() != nil {
+			err = nil
+		}
+		l.failed = err != nil
+	}()
 	ctx, cancel := context.WithCancel(leading)
 	defer cancel()
 	defer context.AfterFunc(l.work, cancel)()
 	logger := klog.FromContext(ctx)
 	logger.Info("This replica executes now")
 	defer logger.Info("This replica no longer executes")
-	for _, c := range l.caches {
-		// What the predecessor did last must be known before anything is done.
-		if err := c.Fresh(ctx); err != nil {
-			return fmt.Errorf("taking over: %w", err)
-		}
-	}
-	if err := l.take(ctx); err != nil {
+	if err := l.takeOver(ctx); err != nil {
 		return fmt.Errorf("taking over: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range l.run {
 		group.Go(func() error { return run(ctx) })
 	}
-	err := group.Wait()
-	if leading.Err() != nil || l.work.Err() != nil {
-		return nil
+	return group.Wait()
+}
+
+// takeOver returns once what the predecessor did last is known, before which nothing may be done.
+func (l *leader) takeOver(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, takeOverWithin)
+	defer cancel()
+	for _, c := range l.caches {
+		if err := c.Fresh(ctx); err != nil {
+			return err
+		}
 	}
-	return err
+	return l.take(ctx)
 }

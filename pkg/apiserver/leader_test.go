@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
@@ -91,6 +93,49 @@ func TestHolds(t *testing.T) {
 				t.Error("a lease that may be another's is given back")
 			}
 		}
+	})
+}
+
+// A replica that is elected and cannot read the store leaves the lease to one that can.
+func TestLeaseGoesToWhoCanWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		ready := func(ctx context.Context) error { return ctx.Err() }
+		var took atomic.Int32
+		works := make(chan bool, 1)
+		broken := &leader{client: client, namespace: "ns", identity: "broken", may: ready, take: func(ctx context.Context) error {
+			took.Add(1)
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		sound := &leader{client: client, namespace: "ns", identity: "sound", may: ready, take: ready, run: []func(context.Context) error{
+			func(ctx context.Context) error {
+				works <- true
+				<-ctx.Done()
+				return ctx.Err()
+			},
+		}}
+		broken.start(t.Context(), nil)
+		synctest.Wait()
+		if took.Load() != 1 {
+			t.Fatal("the replica that cannot work was not elected, so that this test tests nothing")
+		}
+		sound.start(t.Context(), nil)
+		select {
+		case <-works:
+		case <-time.After(takeOverWithin + restAfterFailure):
+			t.Error("the other one does not work")
+		}
+		time.Sleep(time.Minute)
+		if took.Load() != 1 {
+			t.Errorf("it was elected %d times", took.Load())
+		}
+		sound.stop()
+		time.Sleep(leaseDuration)
+		if took.Load() < 2 {
+			t.Error("it stands for election no more")
+		}
+		broken.stop()
 	})
 }
 

@@ -26,6 +26,7 @@ import (
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/memory"
 	"karo.io/karo/pkg/panics"
+	"karo.io/karo/pkg/retryqueue"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -92,7 +93,7 @@ type Bookkeeper struct {
 func NewBookkeeper(reactions, executions *storecache.Informer, store Store, full func() error) *Bookkeeper {
 	return &Bookkeeper{
 		reactions: reactions, executions: executions, fresh: executions.Fresh, store: store, full: full,
-		queue:        workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reactionKey]()),
+		queue:        retryqueue.New[reactionKey](),
 		ready:        map[reactionKey]map[types.UID]bool{},
 		unreferenced: map[types.UID]time.Time{},
 	}

@@ -15,6 +15,7 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/panics"
+	"karo.io/karo/pkg/retryqueue"
 )
 
 const (
@@ -59,7 +60,7 @@ type news struct {
 func NewNotes(writer StatusWriter) *Notes {
 	return &Notes{
 		writer: writer,
-		queue:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reactionKey]()),
+		queue:  retryqueue.New[reactionKey](),
 		news:   map[reactionKey]news{},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -169,7 +170,12 @@ func (m *maintainer) judge(size, inUse, free int64, alarm bool) error {
 	return nil
 }
 
-func (m *maintainer) part(percent int64) int64 { return m.quota / 100 * percent }
+func (m *maintainer) part(percent int64) int64 {
+	if m.quota < 0 { // There is none.
+		return math.MaxInt64
+	}
+	return m.quota / 100 * percent
+}
 
 func (m *maintainer) sizes() (size, inUse int64) {
 	backend := m.etcd.Server.Backend()

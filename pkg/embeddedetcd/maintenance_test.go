@@ -124,6 +124,19 @@ func TestStartInAlarm(t *testing.T) {
 	}
 }
 
+// A store that is as large as it may be takes puts at once when it is started without a limit, as it is after a restore.
+func TestStartInAlarmWithoutQuota(t *testing.T) {
+	dir := t.TempDir()
+	_, client, stop := start(t, dir, 8*mib)
+	fill(t, client, different)
+	stop()
+	s, client, stop := start(t, dir, -1)
+	if err := put(t, client, "other", 1); err != nil {
+		t.Errorf("%v; alarms %v", err, s.etcd.Server.Alarms())
+	}
+	stop()
+}
+
 // A store that history has filled up to the alarm takes puts again by itself.
 func TestAlarm(t *testing.T) {
 	s, client, _ := start(t, t.TempDir(), 8*mib)

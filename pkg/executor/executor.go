@@ -33,6 +33,7 @@ import (
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/panics"
 	"karo.io/karo/pkg/precedence"
+	"karo.io/karo/pkg/retryqueue"
 )
 
 // JobSelector selects the Jobs that Karo created.
@@ -40,9 +41,7 @@ const JobSelector = karo.LabelManagedBy + "=" + karo.ManagedBy
 
 const (
 	// stuck is how long Executions may wait, with not one being worked off, before the executor counts as dead.
-	stuck    = 5 * time.Minute
-	minRetry = 100 * time.Millisecond
-	maxRetry = 30 * time.Second
+	stuck = 5 * time.Minute
 	// maxRevisions is how many ReactionRevisions are kept in memory. One may have 256 KiB.
 	maxRevisions = 128
 )
@@ -137,8 +136,7 @@ func (x *Executor) Run(ctx context.Context) error {
 }
 
 func (x *term) run(ctx context.Context) error {
-	retries := workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](minRetry, maxRetry)
-	x.queue = workqueue.NewTypedRateLimitingQueue(retries)
+	x.queue = retryqueue.New[types.NamespacedName]()
 
 	factory := informers.NewSharedInformerFactoryWithOptions(x.client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.LabelSelector = JobSelector

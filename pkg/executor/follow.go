@@ -22,6 +22,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/retryqueue"
 )
 
 const (
@@ -122,7 +123,7 @@ func (x *term) job(ctx context.Context, e *karo.Execution, status *karo.ActionSt
 		return nil, nil
 	}
 	// Somebody may have taken our label from it, so that no event of it will reach us.
-	x.queue.AddAfter(types.NamespacedName{Namespace: e.Namespace, Name: e.Name}, maxRetry)
+	x.queue.AddAfter(types.NamespacedName{Namespace: e.Namespace, Name: e.Name}, retryqueue.Max)
 	return job, nil
 }
 

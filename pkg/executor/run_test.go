@@ -26,12 +26,12 @@ import (
 	batchlisters "k8s.io/client-go/listers/batch/v1"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/lru"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/precedence"
+	"karo.io/karo/pkg/retryqueue"
 )
 
 // fakeRun is one replica's executor over a fake cluster and a fake store. A test decides when the caches see what.
@@ -102,7 +102,7 @@ func newRun(t *testing.T, order karo.ActionOrder, actions ...string) *fakeRun {
 		Executor:  New(executions, f, f.client, f, 1, &precedence.Lane{}, func(context.Context) error { return f.lost }),
 		accounts:  accounts{client: f.client}, jobs: batchlisters.NewJobLister(f.jobIndexer),
 		pods:  cache.NewIndexer(cache.MetaNamespaceKeyFunc, podIndexers()),
-		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
+		queue: retryqueue.New[types.NamespacedName](),
 	}
 	t.Cleanup(f.queue.ShutDown)
 	return f
@@ -459,7 +459,7 @@ func TestJobsThatAreNotTaken(t *testing.T) {
 			}
 			waits, _ := f.waiting.Load(before.UID)
 			w, _ := waits.(*sync.Map).Load("a")
-			w.(*waiting).said = time.Now().Add(-maxRetry)
+			w.(*waiting).said = time.Now().Add(-retryqueue.Max)
 			f.expect("for another reason", pending, pending)
 			if got := f.stored["e"].Status.Actions[0]; got.Reason != "ServiceUnavailable" || got.Message != "not yet" || len(f.events) != told+1 {
 				t.Errorf("got %+v and the events %q", got, f.events)
@@ -800,7 +800,7 @@ func TestAJobOutOfSight(t *testing.T) {
 			if err := f.sync(t.Context(), key); err != nil || f.queue.Len() > 0 {
 				t.Fatalf("%d to be looked at, error %v", f.queue.Len(), err)
 			}
-			time.Sleep(maxRetry)
+			time.Sleep(retryqueue.Max)
 			synctest.Wait()
 			if f.queue.Len() != 1 {
 				t.Fatal("nobody will see it end")

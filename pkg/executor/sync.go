@@ -26,6 +26,7 @@ import (
 	"karo.io/karo/pkg/jobs"
 	"karo.io/karo/pkg/metrics"
 	"karo.io/karo/pkg/names"
+	"karo.io/karo/pkg/retryqueue"
 )
 
 // giveUp is how long an Execution may wait for its Jobs to be created, while somebody tries.
@@ -458,7 +459,7 @@ func (x *term) waitingOf(e *karo.Execution, status *karo.ActionStatus) *waiting 
 // which may differ in a number only, is not said again, and another reason not before its turn.
 func (w *waiting) say(status *karo.ActionStatus, refused error) {
 	reason := reasonOf(refused)
-	if status.Reason == reason || time.Since(w.said) < maxRetry {
+	if status.Reason == reason || time.Since(w.said) < retryqueue.Max {
 		return
 	}
 	w.said = time.Now()

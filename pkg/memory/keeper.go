@@ -18,6 +18,7 @@ import (
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/apis/nanotime"
 	"karo.io/karo/pkg/panics"
+	"karo.io/karo/pkg/retryqueue"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -56,7 +57,7 @@ func NewKeeper(m *Memory, release func(ctx context.Context, e *karo.Execution) e
 
 // Run works until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
-	k.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
+	k.queue = retryqueue.New[string]()
 	k.covered = map[string]coverage{}
 	enqueue := panics.Handler("keeper", func(obj any) {
 		if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(obj); err == nil {

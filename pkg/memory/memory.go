@@ -29,6 +29,7 @@ import (
 	"karo.io/karo/pkg/matching"
 	"karo.io/karo/pkg/names"
 	"karo.io/karo/pkg/panics"
+	"karo.io/karo/pkg/retryqueue"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -103,7 +104,7 @@ func New(alerts, executions *storecache.Informer, writer AlertWriter, live Liven
 		executions: executions,
 		writer:     writer,
 		live:       live,
-		queue:      workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
+		queue:      retryqueue.New[types.NamespacedName](),
 		records:    map[types.NamespacedName]*Record{},
 	}
 }

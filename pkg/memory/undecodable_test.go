@@ -10,9 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 
 	"karo.io/karo/pkg/apis/karo"
+	"karo.io/karo/pkg/retryqueue"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -52,7 +52,7 @@ func TestKeeperOfUndecodable(t *testing.T) {
 	e := &karo.Execution{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "e", Finalizers: []string{Finalizer}, Annotations: unreadable}}
 	released := 0
 	k := NewKeeper(memoryOf(t, nil, e), func(context.Context, *karo.Execution) error { released++; return nil }, func(*karo.Execution) { t.Error("it is settled") })
-	k.queue, k.covered = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()), map[string]coverage{}
+	k.queue, k.covered = retryqueue.New[string](), map[string]coverage{}
 	defer k.queue.ShutDown()
 	if err := k.sync(t.Context(), "ns/e"); err != nil || released != 0 {
 		t.Errorf("it is let go: %v", err)

@@ -15,7 +15,6 @@ import (
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/registry/karo/registrytest"
-	"karo.io/karo/pkg/storagecodec"
 )
 
 // What a newer replica stored with fields that this one does not know is read as if they were not there. When this one
@@ -56,10 +55,7 @@ func TestNewerFields(t *testing.T) {
 			if err := update(t, store, func(m metav1.Object) { m.SetLabels(map[string]string{"written": "here"}) }); err != nil {
 				t.Fatal(err)
 			}
-			after, err := storagecodec.JSON([]byte(options.Stored(t, r.resource, "bad")))
-			if err != nil {
-				t.Fatal(err)
-			}
+			after := registrytest.JSON(t, options.Stored(t, r.resource, "bad"))
 			if strings.Contains(string(after), "NEW") {
 				t.Errorf("the documentation says that what is not known goes: %s", after)
 			}

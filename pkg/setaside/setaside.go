@@ -144,20 +144,14 @@ func condition(m *metav1.ObjectMeta, of string, status metav1.ConditionStatus) m
 
 // metadataOf returns of the metadata of an object what can be read. Who manages which field says nothing without them.
 func metadataOf(data []byte) (*metav1.ObjectMeta, error) {
-	var object struct {
-		Metadata map[string]json.RawMessage `json:"metadata"`
-	}
-	data, err := storagecodec.JSON(data)
+	fields, err := storagecodec.Metadata(data)
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(data, &object); err != nil {
-		return nil, err
-	}
-	delete(object.Metadata, "managedFields")
+	delete(fields, "managedFields")
 	metadata := metav1.ObjectMeta{}
-	for _, name := range slices.Sorted(maps.Keys(object.Metadata)) {
-		field, err := json.Marshal(map[string]json.RawMessage{name: object.Metadata[name]})
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		field, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
 		if err != nil {
 			return nil, err
 		}

@@ -8,7 +8,9 @@ package storagecodec
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
+	rawcbor "github.com/fxamacker/cbor/v2"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -26,14 +28,31 @@ func New(scheme *runtime.Scheme, version schema.GroupVersion) runtime.Codec {
 // selfDescribed is how every item of CBOR begins that the codec writes: with the tag 55799 of RFC 8949, section 3.4.6.
 var selfDescribed = []byte{0xd9, 0xd9, 0xf7}
 
-// JSON returns what is stored as JSON. What is JSON, or nothing that the codec writes, is returned as it is.
-func JSON(stored []byte) ([]byte, error) {
+// Metadata returns the metadata of an object that is stored, whatever else there is of it: each field as JSON, without
+// those of which there is none.
+func Metadata(stored []byte) (map[string]json.RawMessage, error) {
 	if !bytes.HasPrefix(stored, selfDescribed) {
-		return stored, nil
+		var object struct {
+			Metadata map[string]json.RawMessage `json:"metadata"`
+		}
+		return object.Metadata, json.Unmarshal(stored, &object)
 	}
-	var object any
+	var object, metadata map[string]rawcbor.RawMessage
 	if err := direct.Unmarshal(stored, &object); err != nil {
 		return nil, err
 	}
-	return json.Marshal(object)
+	if err := direct.Unmarshal(object["metadata"], &metadata); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	text := map[string]json.RawMessage{}
+	for name, raw := range metadata {
+		var field any
+		if err := direct.Unmarshal(raw, &field); err != nil {
+			continue
+		}
+		if value, err := json.Marshal(field); err == nil {
+			text[name] = value
+		}
+	}
+	return text, nil
 }

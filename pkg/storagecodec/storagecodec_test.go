@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/runtime/serializer/cbor/direct"
 
 	"karo.io/karo/pkg/apis/karo"
 	karofuzzer "karo.io/karo/pkg/apis/karo/fuzzer"
@@ -40,7 +41,11 @@ func TestRoundTrip(t *testing.T) {
 			}
 			fuzz.Fill(obj)
 			stored, asText := encode(t, codec, obj), encode(t, text, obj)
-			asJSON, err := JSON(stored)
+			var asCBOR any
+			if err := direct.Unmarshal(stored, &asCBOR); err != nil {
+				t.Fatal(err)
+			}
+			asJSON, err := json.Marshal(asCBOR)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,14 +134,37 @@ func BenchmarkCodec(b *testing.B) {
 	}
 }
 
-// What no codec wrote is left to whoever reads it.
-func TestJSONOfOther(t *testing.T) {
-	for _, stored := range []string{"", "{}", "k8s\x00what the cluster writes", "\xa1\x61a\x61b"} {
-		if got, err := JSON([]byte(stored)); err != nil || string(got) != stored {
-			t.Errorf("%q became %q, %v", stored, got, err)
-		}
+// Of what cannot be read as a whole the metadata can be, each field by itself.
+func TestMetadata(t *testing.T) {
+	const uid = `"7"`
+	for name, tc := range map[string]struct {
+		stored string
+		want   string
+	}{
+		"JSON":                     {`{"metadata": {"uid": "7"}, "spec": 1}`, uid},
+		"JSON without any":         {`{"spec": 1}`, ""},
+		"CBOR":                     {"\xd9\xd9\xf7\xa2\x48metadata\xa1\x43uid\x417\x44spec\x01", uid},
+		"text strings":             {"\xd9\xd9\xf7\xa2\x68metadata\xa1\x63uid\x617\x64spec\x01", uid},
+		"an integer that is large": {"\xd9\xd9\xf7\xa2\x48metadata\xa1\x43uid\x417\x44spec\x1b\xff\xff\xff\xff\xff\xff\xff\xff", uid},
+		"a key twice":              {"\xd9\xd9\xf7\xa2\x48metadata\xa1\x43uid\x417\x44spec\xa2\x41a\x01\x41a\x02", uid},
+		"such one in the metadata": {"\xd9\xd9\xf7\xa1\x48metadata\xa2\x43uid\x417\x4ageneration\x1b\xff\xff\xff\xff\xff\xff\xff\xff", uid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			metadata, err := Metadata([]byte(tc.stored))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(metadata["uid"]); got != tc.want {
+				t.Errorf("got UID %s, want %s", got, tc.want)
+			}
+			if generation, ok := metadata["generation"]; ok {
+				t.Errorf("got generation %s", generation)
+			}
+		})
 	}
-	if got, err := JSON([]byte("\xd9\xd9\xf7\xa1")); err == nil {
-		t.Errorf("half an object became %s", got)
+	for _, stored := range []string{"", "k8s\x00what the cluster writes", "\xd9\xd9\xf7\xa1", "\xd9\xd9\xf7\xa1\x44spec\x01", "\xd9\xd9\xf7\xa1\x48metadata\x01"} {
+		if got, err := Metadata([]byte(stored)); err == nil {
+			t.Errorf("%q has metadata: %s", stored, got)
+		}
 	}
 }

@@ -21,7 +21,6 @@ import (
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/registry/karo/registrytest"
-	"karo.io/karo/pkg/storagecodec"
 )
 
 // poison changes a field of a stored object, behind the back of the server, into what it cannot read. It returns what
@@ -41,17 +40,14 @@ func poison(t *testing.T, etcd *clientv3.Client, resource, namespace, name strin
 		return string(resp.Kvs[0].Value)
 	}
 	var obj map[string]any
-	text, err := storagecodec.JSON([]byte(read()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(text, &obj); err != nil {
+	if err := json.Unmarshal(registrytest.JSON(t, read()), &obj); err != nil {
 		t.Fatal(err)
 	}
 	if err := unstructured.SetNestedField(obj, value, field...); err != nil {
 		t.Fatal(err)
 	}
-	if text, err = json.Marshal(obj); err != nil {
+	text, err := json.Marshal(obj)
+	if err != nil {
 		t.Fatal(err)
 	}
 	bad := registrytest.CBOR(t, string(text))

@@ -27,7 +27,7 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
-	"karo.io/karo/pkg/storagecodec"
+	"karo.io/karo/pkg/registry/karo/registrytest"
 )
 
 // served is what discovery says of a resource. Lists are words, in order.
@@ -488,11 +488,7 @@ func (s *subject) testEtcd(t *testing.T) {
 			t.Fatalf("%s: %v %v", key, resp, err)
 		}
 		var stored metav1.PartialObjectMetadata
-		text, err := storagecodec.JSON(resp.Kvs[0].Value)
-		if err == nil {
-			err = json.Unmarshal(text, &stored)
-		}
-		if err != nil {
+		if err := json.Unmarshal(registrytest.JSON(t, string(resp.Kvs[0].Value)), &stored); err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
 		if stored.APIVersion != "karo.io/v1" || stored.Kind != s.Kind || stored.Name != name || stored.Namespace != s.namespace {

@@ -23,6 +23,9 @@ const (
 	// minBytes is what a body counts at least, so that of the notifications of one sender no more than 16 are stored at a
 	// time, and of all senders 32: more would not be faster, and the last would wait for all.
 	minBytes = maxSenderBytes / 16
+	// maxSenderRequests bounds the notifications of one sender that are handled or wait for their turn, so that they leave
+	// others a place among the requests that the server takes at a time.
+	maxSenderRequests = 128
 	// patience is how long a notification waits for its turn before its sender is told to try again.
 	patience = 3 * time.Second
 )
@@ -34,6 +37,8 @@ type Limiter struct {
 	senders map[string]*sender
 }
 
+var errTooManyOfSender = apierrors.NewServiceUnavailable("too many notifications of this sender at once, try again")
+
 type sender struct {
 	*semaphore.Weighted
 	users int
@@ -44,7 +49,8 @@ func NewLimiter() *Limiter {
 	return &Limiter{all: semaphore.NewWeighted(maxBytes), senders: map[string]*sender{}}
 }
 
-// acquire waits for the turn of a request whose body has at most limit bytes. The error, when there is none in time, makes the sender try again.
+// acquire waits for the turn of a request whose body has at most limit bytes. The error, when there is none in time, makes
+// the sender try again.
 func (l *Limiter) acquire(ctx context.Context, req *http.Request, limit int64) (release func(), err error) {
 	size := min(max(req.ContentLength, minBytes), limit)
 	if req.ContentLength < 0 {
@@ -55,12 +61,15 @@ func (l *Limiter) acquire(ctx context.Context, req *http.Request, limit int64) (
 		name = user.GetName()
 	}
 	from := l.enter(name)
+	if from == nil {
+		return nil, errTooManyOfSender
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	// The sender's own share comes first: while one waits for it, no one else waits for it.
 	if err := from.Acquire(ctx, size); err != nil {
 		l.leave(name)
-		return nil, apierrors.NewServiceUnavailable("too many notifications of this sender at once, try again")
+		return nil, errTooManyOfSender
 	}
 	if err := l.all.Acquire(ctx, size); err != nil {
 		from.Release(size)
@@ -74,6 +83,7 @@ func (l *Limiter) acquire(ctx context.Context, req *http.Request, limit int64) (
 	}, nil
 }
 
+// enter returns the sender of one more notification, or nil when there are too many of it.
 func (l *Limiter) enter(name string) *sender {
 	l.lock.Lock()
 	defer l.lock.Unlock()
@@ -81,6 +91,9 @@ func (l *Limiter) enter(name string) *sender {
 	if s == nil {
 		s = &sender{Weighted: semaphore.NewWeighted(maxSenderBytes)}
 		l.senders[name] = s
+	}
+	if s.users == maxSenderRequests {
+		return nil
 	}
 	s.users++
 	return s

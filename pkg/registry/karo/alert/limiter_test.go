@@ -6,6 +6,7 @@ package alert
 import (
 	"context"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,6 +94,27 @@ func TestASenderDoesNotStopAnother(t *testing.T) {
 			<-done
 		}
 		for _, release := range []func(){one, two, three, four} {
+			release()
+		}
+		expectEmpty(t, l)
+	})
+}
+
+func TestWhoWaitsForASenderIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter()
+		a, b := from(t.Context(), "a"), from(t.Context(), "b")
+		releases := []func(){mustAcquire(a, t, l, maxSenderBytes)}
+		var waiting sync.WaitGroup
+		for range maxSenderRequests - 1 {
+			waiting.Go(func() { expectRefused(a, t, l, large, tooManyOfSender, patience) })
+		}
+		synctest.Wait()
+		expectRefused(a, t, l, large, tooManyOfSender, 0)
+		releases = append(releases, mustAcquire(b, t, l, large))
+		waiting.Wait()
+		expectRefused(a, t, l, large, tooManyOfSender, patience)
+		for _, release := range releases {
 			release()
 		}
 		expectEmpty(t, l)

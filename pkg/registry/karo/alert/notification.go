@@ -30,9 +30,9 @@ const (
 	MaxBodyBytes = 64 << 20
 	// maxSimulateBytes is that of the largest to simulate, whose answer is much larger than itself.
 	maxSimulateBytes = 256 << 10
-	// answerWithin is how long the alerts of a notification may take to be stored before its sender is told to try again;
-	// those that are stored by then are known the next time. Behind the time that it may have waited for its turn it is
-	// less than the 15 s after which the next Alertmanager of a cluster sends the same.
+	// answerWithin is how long a notification may take to be read and stored before its sender is told to try again; what
+	// is stored by then is known the next time. With the time that it may have waited for its turn it is less than the 15 s
+	// after which the next Alertmanager of a cluster sends the same. The answer may take as long again to be taken.
 	answerWithin = 10 * time.Second
 )
 
@@ -76,15 +76,17 @@ func (r *NotificationREST) Connect(ctx context.Context, name string, _ runtime.O
 			return
 		}
 		defer release()
-		// Who sends slowly must not hold a place for long. Without a connection, as in a test, there is no deadline.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(answerWithin))
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
+		// Who sends or reads slowly must not hold a place for long. Without a connection, as in a test, there is no deadline.
+		conn, deadline := http.NewResponseController(w), time.Now().Add(answerWithin)
+		_ = conn.SetReadDeadline(deadline)
+		_ = conn.SetWriteDeadline(deadline.Add(answerWithin))
 		n, err := notification.Decode(http.MaxBytesReader(w, req.Body, limit))
 		if err != nil {
 			responder.Error(bodyError(err))
 			return
 		}
-		ctx, cancel := context.WithTimeout(ctx, answerWithin)
-		defer cancel()
 		result, err := handle(ctx, genericapirequest.NamespaceValue(ctx), n)
 		if err != nil {
 			responder.Error(err)

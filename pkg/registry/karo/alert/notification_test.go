@@ -5,6 +5,9 @@ package alert
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -54,4 +57,77 @@ func TestAnswerComesInTime(t *testing.T) {
 			t.Errorf("got error %v", got.err)
 		}
 	})
+}
+
+// quickHandler is done at once, with a long answer.
+type quickHandler struct{ Handler }
+
+func (quickHandler) Trigger(context.Context, string, *notification.Notification) (*karo.AlertNotificationResult, error) {
+	return &karo.AlertNotificationResult{Alerts: make([]karo.AlertResult, 1000)}, nil
+}
+
+// writer answers with what it is given.
+type writer struct {
+	http.ResponseWriter
+	t *testing.T
+}
+
+func (w writer) Object(_ int, obj runtime.Object) { _ = json.NewEncoder(w).Encode(obj) }
+func (w writer) Error(err error)                  { w.t.Log(err) }
+
+// oneConn is a listener that has accepted one connection when it is asked for the next.
+type oneConn struct {
+	net.Listener
+	conns chan net.Conn
+}
+
+func (l oneConn) Accept() (net.Conn, error) {
+	conn, ok := <-l.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (oneConn) Close() error { return nil }
+
+func TestWhoIsSlowLosesItsPlace(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body string
+		size int
+		want time.Duration
+	}{
+		"to send": {body: `{"alerts": [`, size: 100, want: answerWithin},
+		"to read": {body: `{"alerts": []}`, size: 14, want: 2 * answerWithin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &NotificationREST{Handler: quickHandler{}, Limiter: NewLimiter(), Resource: "alerts"}
+				held := make(chan time.Duration, 1)
+				server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+					handler, err := r.Connect(req.Context(), Trigger, nil, writer{w, t})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					begin := time.Now()
+					handler.ServeHTTP(w, req)
+					held <- time.Since(begin)
+				})}
+				ours, theirs := net.Pipe()
+				listener := oneConn{conns: make(chan net.Conn, 1)}
+				listener.conns <- theirs
+				go func() { _ = server.Serve(listener) }()
+				if _, err := fmt.Fprintf(ours, "POST / HTTP/1.1\r\nHost: karo\r\nContent-Length: %d\r\n\r\n%s", tc.size, tc.body); err != nil {
+					t.Fatal(err)
+				}
+				if got := <-held; got != tc.want {
+					t.Errorf("it held its place for %s, want %s", got, tc.want)
+				}
+				expectEmpty(t, r.Limiter)
+				close(listener.conns)
+				_, _ = ours.Close(), server.Close()
+			})
+		})
+	}
 }

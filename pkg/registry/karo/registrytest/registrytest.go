@@ -7,10 +7,12 @@ package registrytest
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"path"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/cbor"
+	"k8s.io/apimachinery/pkg/runtime/serializer/cbor/direct"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -109,6 +112,25 @@ func CBOR(t testing.TB, text string) string {
 		t.Fatalf("encoding %s: %v", text, err)
 	}
 	return string(stored)
+}
+
+// JSON returns what is stored as JSON, which it may be already.
+func JSON(t testing.TB, stored string) []byte {
+	t.Helper()
+	var object any
+	decode := json.Unmarshal
+	if strings.HasPrefix(stored, "\xd9\xd9\xf7") {
+		decode = direct.Unmarshal
+	}
+	err := decode([]byte(stored), &object)
+	if err != nil {
+		t.Fatalf("%q: %v", stored, err)
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // Stored returns the bytes that are stored as the object of a name in Namespace, and "" if there are none.
