@@ -252,7 +252,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[3]),
 		"--use-service-account-credentials", "--leader-elect=false",
 		"--node-monitor-grace-period=24h",             // The node that is played has nothing to fail but our own outages.
-		"--kube-api-qps=500", "--kube-api-burst=1000", // The default is a few Jobs a second.
+		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-job-syncs=20", // The default is a few Jobs a second.
 		"--service-account-private-key-file="+accounts.key, "--root-ca-file="+c.CAFile); err != nil {
 		return err
 	}
