@@ -24,8 +24,13 @@ const kubernetesVersion = "v1.36.3"
 // tool is a program of the cluster, with the package that it is built from.
 type tool struct{ name, pkg string }
 
-// tools are all of them.
-var tools = []tool{
+// module is a directory below hack/tools that has a go.mod, and the programs that are built from it.
+type module struct {
+	dir, cost string
+	tools     []tool
+}
+
+var controlPlane = module{cost: "the control plane, once: all of it takes about 10 minutes on 2 cores", tools: []tool{
 	{"etcd", "go.etcd.io/etcd/server/v3"},
 	{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"},
 	{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"},
@@ -33,12 +38,16 @@ var tools = []tool{
 	{"kubectl", "k8s.io/kubernetes/cmd/kubectl"},
 	{"kwok", "sigs.k8s.io/kwok/cmd/kwok"},
 	{"alertmanager", "github.com/prometheus/alertmanager/cmd/alertmanager"},
-}
+}}
 
-// assets returns the path of every program. A program that $KUBEBUILDER_ASSETS holds is taken from there. The others
-// are built from hack/tools, once for each content of its go.mod, into the user's cache.
-func assets(ctx context.Context, root string, log io.Writer) (map[string]string, error) {
-	cache, err := cacheDir(root)
+// helm has a module of its own: it needs other versions of what the control plane is made of.
+var helm = module{dir: "helm", cost: "Helm, once", tools: []tool{{"helm", "helm.sh/helm/v3/cmd/helm"}}}
+
+// assets returns the path of every program of a module. A program that $KUBEBUILDER_ASSETS holds is taken from there. The
+// others are built, once for each content of the go.mod, into the user's cache.
+func assets(ctx context.Context, root string, m module, log io.Writer) (map[string]string, error) {
+	dir := filepath.Join(root, "hack", "tools", m.dir)
+	cache, err := cacheDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -49,17 +58,17 @@ func assets(ctx context.Context, root string, log io.Writer) (map[string]string,
 	defer unlock()
 	paths := map[string]string{}
 	if given := os.Getenv("KUBEBUILDER_ASSETS"); given != "" {
-		for _, tool := range tools {
+		for _, tool := range m.tools {
 			if path := filepath.Join(given, tool.name); isFile(path) {
 				paths[tool.name] = path
 			}
 		}
-		if len(paths) == 0 {
+		if len(paths) == 0 && m.dir == "" {
 			fmt.Fprintf(log, "warning: $KUBEBUILDER_ASSETS is %s, which holds none of the programs of the control plane\n", given)
 		}
 	}
 	var missing []tool
-	for _, tool := range tools {
+	for _, tool := range m.tools {
 		if paths[tool.name] != "" {
 			continue
 		}
@@ -69,12 +78,12 @@ func assets(ctx context.Context, root string, log io.Writer) (map[string]string,
 		}
 	}
 	if len(missing) > 0 {
-		fmt.Fprintln(log, "compiling the control plane, once: all of it takes about 10 minutes on 2 cores")
+		fmt.Fprintln(log, "compiling", m.cost)
 	}
 	for i, tool := range missing {
 		what := fmt.Sprintf("%d of %d: %s", i+1, len(missing), tool.name)
 		ldflags := "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion
-		if err := build(ctx, what, filepath.Join(root, "hack", "tools"), tool.pkg, paths[tool.name], ldflags, log); err != nil {
+		if err := build(ctx, what, dir, tool.pkg, paths[tool.name], ldflags, log); err != nil {
 			return nil, err
 		}
 	}
@@ -115,21 +124,22 @@ func build(ctx context.Context, what, dir, pkg, out, ldflags string, log io.Writ
 	return nil
 }
 
-func cacheDir(root string) (string, error) {
+// cacheDir returns the directory that the programs of a module are built into.
+func cacheDir(module string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("finding the cache of the control plane: %w", err)
 	}
 	h := sha256.New()
 	for _, file := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(root, "hack", "tools", file))
+		content, err := os.ReadFile(filepath.Join(module, file))
 		if err != nil {
 			return "", err
 		}
 		h.Write(content)
 	}
 	key := hex.EncodeToString(h.Sum(nil))[:16]
-	dir := filepath.Join(base, "karo", "tools-"+runtime.GOOS+"-"+runtime.GOARCH+"-"+key)
+	dir := filepath.Join(base, "karo", filepath.Base(module)+"-"+runtime.GOOS+"-"+runtime.GOARCH+"-"+key)
 	return dir, os.MkdirAll(dir, 0o755)
 }
 

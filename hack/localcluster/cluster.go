@@ -84,7 +84,7 @@ func Start(ctx context.Context, log io.Writer) (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	paths, err := assets(ctx, root, log)
+	paths, err := assets(ctx, root, controlPlane, log)
 	if err != nil {
 		return nil, err
 	}
@@ -251,8 +251,10 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		"--kubeconfig="+controllers, "--authentication-kubeconfig="+controllers, "--authorization-kubeconfig="+controllers,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(ports[3]),
 		"--use-service-account-credentials", "--leader-elect=false",
-		"--node-monitor-grace-period=24h",             // The node that is played has nothing to fail but our own outages.
-		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-job-syncs=20", // The default is a few Jobs a second.
+		// The node that is played has nothing to fail but our own outages.
+		"--node-monitor-grace-period=24h",
+		// The default is a few Jobs a second.
+		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-job-syncs=20",
 		"--service-account-private-key-file="+accounts.key, "--root-ca-file="+c.CAFile); err != nil {
 		return err
 	}
@@ -342,12 +344,28 @@ func (c *Cluster) KubectlPath() string { return c.assets["kubectl"] }
 
 // Kubectl runs kubectl as the administrator and returns what it prints, errors included.
 func (c *Cluster) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, c.KubectlPath(), append([]string{"--kubeconfig=" + c.Kubeconfig}, args...)...)
-	cmd.Stdin = strings.NewReader(stdin)
+	return output(ctx, c.KubectlPath(), nil, stdin, append([]string{"--kubeconfig=" + c.Kubeconfig}, args...))
+}
+
+// Helm runs helm as the administrator and returns what it prints, errors included. It is compiled when it is needed first.
+func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
+	paths, err := assets(ctx, c.Root, helm, c.log)
+	if err != nil {
+		return "", err
+	}
+	home := filepath.Join(c.Dir, "helm")
+	env := append(os.Environ(), "HELM_CONFIG_HOME="+home, "HELM_CACHE_HOME="+home, "HELM_DATA_HOME="+home)
+	return output(ctx, paths["helm"], env, "", append([]string{"--kubeconfig=" + c.Kubeconfig}, args...))
+}
+
+// output runs a program and returns what it prints, in the environment of this one if env is nil.
+func output(ctx context.Context, path string, env []string, stdin string, args []string) (string, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Stdin = env, strings.NewReader(stdin)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out.String())
+		return out.String(), fmt.Errorf("%s %s: %w\n%s", filepath.Base(path), strings.Join(args, " "), err, out.String())
 	}
 	return out.String(), nil
 }

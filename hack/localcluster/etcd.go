@@ -7,8 +7,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/etcdutl/v3/snapshot"
+	"go.uber.org/zap"
 )
 
 // Etcd is an etcd cluster of Karo's own.
@@ -22,6 +27,8 @@ type Member struct {
 	*Process
 	// URL is the address for clients.
 	URL string
+
+	peerURL, initialCluster, dir string
 }
 
 // StartEtcd starts an etcd cluster of n members for Karo, and returns once all of them are healthy.
@@ -38,12 +45,12 @@ func (c *Cluster) StartEtcd(ctx context.Context, n int) (*Etcd, error) {
 	}
 	e := &Etcd{}
 	for i := range n {
-		m := &Member{URL: "http://" + loopback(ports[i])}
+		m := &Member{URL: "http://" + loopback(ports[i]), peerURL: peerURL(i), initialCluster: strings.Join(peers, ","), dir: filepath.Join(c.Dir, name(i))}
 		if m.Process, err = c.start(name(i), "etcd",
-			"--name="+name(i), "--data-dir="+filepath.Join(c.Dir, name(i)),
+			"--name="+name(i), "--data-dir="+m.dir,
 			"--listen-client-urls="+m.URL, "--advertise-client-urls="+m.URL,
-			"--listen-peer-urls="+peerURL(i), "--initial-advertise-peer-urls="+peerURL(i),
-			"--initial-cluster="+strings.Join(peers, ","), "--unsafe-no-fsync", "--log-level=warn"); err != nil {
+			"--listen-peer-urls="+m.peerURL, "--initial-advertise-peer-urls="+m.peerURL,
+			"--initial-cluster="+m.initialCluster, "--unsafe-no-fsync", "--log-level=warn"); err != nil {
 			return nil, err
 		}
 		e.Members = append(e.Members, m)
@@ -61,6 +68,24 @@ func (m *Member) Healthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return m.await(ctx, func(ctx context.Context) error { return answers(ctx, http.DefaultClient, m.URL+"/health") })
+}
+
+// Save saves a snapshot, as "etcdctl snapshot save" does.
+func (m *Member) Save(ctx context.Context, file string) error {
+	_, err := snapshot.NewV3(zap.NewNop()).Save(ctx, clientv3.Config{Endpoints: []string{m.URL}}, file)
+	return err
+}
+
+// Restore has the member, which must not run, start on a snapshot the next time, as "etcdutl snapshot restore" does with
+// the flags that docs/backup.md gives.
+func (m *Member) Restore(file string) error {
+	if err := os.RemoveAll(m.dir); err != nil {
+		return err
+	}
+	return snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
+		SnapshotPath: file, Name: m.Name, OutputDataDir: m.dir, PeerURLs: []string{m.peerURL},
+		InitialCluster: m.initialCluster, InitialClusterToken: "etcd-cluster", RevisionBump: 1_000_000_000, MarkCompacted: true,
+	})
 }
 
 // URLs returns the addresses of all members.

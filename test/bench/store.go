@@ -5,15 +5,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apimachinery/pkg/watch"
 
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/apis/nanotime"
@@ -107,10 +110,37 @@ func (b *bench) statusesWritten(ctx context.Context, namespace string) error {
 	})
 }
 
+// putExecutions stores n Executions that ended two hours ago, as many of each of 1,000 reactions, which are gone. Their Jobs
+// are gone too, so that each may be pruned.
+func (s store) putExecutions(ctx context.Context, namespace string, from, n int) error {
+	ended := metav1.NewTime(time.Now().Add(-2 * time.Hour))
+	received := nanotime.New(ended.Time)
+	return s.put(ctx, "executions", n, func(i int) (*metav1.ObjectMeta, runtime.Object) {
+		alert := newAlerts(alertName, from+i, 1)[0]
+		reaction, job := fmt.Sprintf("past-%d", i%1000), fmt.Sprintf("job-%06d", from+i)
+		e := &v1.Execution{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "karo.io/v1", Kind: "Execution"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("run-%06d", from+i)},
+			Spec: v1.ExecutionSpec{
+				Reaction: v1.ReactionReference{Name: reaction, UID: types.UID(reaction), Generation: 1, Revision: reaction},
+				Alert: v1.AlertOccurrence{
+					Name: alertName, Status: v1.AlertFiring, Labels: alert.Labels, Annotations: alert.Annotations, StartsAt: alert.StartsAt, Fingerprint: alert.Fingerprint,
+				},
+				Trigger: v1.TriggerNotification, ReceivedAt: &received,
+			},
+			Status: v1.ExecutionStatus{
+				Phase: v1.PhaseSucceeded, StartTime: &ended, CompletionTime: &ended,
+				Actions: []v1.ActionStatus{{Name: "act", JobName: job, JobUID: types.UID(job), Phase: v1.PhaseSucceeded, StartTime: &ended, CompletionTime: &ended}},
+			},
+		}
+		return &e.ObjectMeta, e
+	})
+}
+
 // scale is how a server does that has 10,000 reactions and 100,000 Executions: how long after its start it is ready, what
-// memory it takes, and how fast lists are.
+// memory it takes, how fast lists are, and a watch, and how fast those are pruned that are one too many.
 func scale(ctx context.Context, b *bench) ([]*result, error) {
-	const reactions, executions, page = 10_000, 100_000, 500
+	const reactions, executions, page, more = 10_000, 100_000, 500, 5000
 	namespace, err := b.newNamespace(ctx)
 	if err != nil {
 		return nil, err
@@ -122,32 +152,7 @@ func scale(ctx context.Context, b *bench) ([]*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := metav1.Now()
-	err = s.put(ctx, "executions", executions, func(i int) (*metav1.ObjectMeta, runtime.Object) {
-		alert := newAlerts(alertName, i, 1)[0]
-		received := nanotime.New(now.Time)
-		e := &v1.Execution{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "karo.io/v1", Kind: "Execution"},
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("run-%06d", i)},
-			Spec: v1.ExecutionSpec{
-				// No more of one reaction than are kept.
-				Reaction: v1.ReactionReference{Name: fmt.Sprintf("past-%d", i%1000), UID: types.UID(fmt.Sprintf("past-%d", i%1000)), Generation: 1, Revision: fmt.Sprintf("past-%d", i%1000)},
-				Alert: v1.AlertOccurrence{
-					Name: alertName, Status: v1.AlertFiring, Labels: alert.Labels, Annotations: alert.Annotations, StartsAt: alert.StartsAt, Fingerprint: alert.Fingerprint,
-				},
-				Trigger: v1.TriggerNotification, ReceivedAt: &received,
-			},
-			Status: v1.ExecutionStatus{
-				Phase: v1.PhaseSucceeded, StartTime: &now, CompletionTime: &now,
-				Actions: []v1.ActionStatus{{Name: "act", JobName: fmt.Sprintf("job-%06d", i), JobUID: types.UID(fmt.Sprintf("job-%06d", i)), Phase: v1.PhaseSucceeded, StartTime: &now, CompletionTime: &now}},
-			},
-		}
-		return &e.ObjectMeta, e
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(s.putExecutions(ctx, namespace, 0, executions), s.Close()); err != nil {
 		return nil, err
 	}
 	b.karo.Process().Kill()
@@ -165,25 +170,61 @@ func scale(ctx context.Context, b *bench) ([]*result, error) {
 	}
 	options, count := metav1.ListOptions{Limit: page}, 0
 	var pages []time.Duration
-	for {
+	var list *v1.ExecutionList
+	for list == nil || list.Continue != "" {
 		begin := time.Now()
-		list, err := b.client.KaroV1().Executions(namespace).List(ctx, options)
-		if err != nil {
+		if list, err = b.client.KaroV1().Executions(namespace).List(ctx, options); err != nil {
 			return nil, err
 		}
 		pages = append(pages, time.Since(begin))
 		count += len(list.Items)
-		if options.Continue = list.Continue; options.Continue == "" {
-			break
-		}
+		options.Continue = list.Continue
 	}
 	if count < executions {
 		return nil, fmt.Errorf("listed %d executions of %d", count, executions)
+	}
+	seen, pruned, err := b.prune(ctx, namespace, list.ResourceVersion, executions, more)
+	if err != nil {
+		return nil, fmt.Errorf("pruning: %w", err)
 	}
 	return []*result{
 		{Name: "from a kill to ready, with 10,000 reactions and 100,000 Executions", Value: ready.Seconds(), Unit: "s", Parts: map[string]string{
 			"page of 500 Executions, p50 (p99)": p50(pages),
 		}},
 		{Name: "RSS then", Value: rss, Unit: "MiB"},
+		{Name: "Executions pruned per second then", Value: pruned, Unit: "/s", Parts: map[string]string{
+			"Executions added, as seen by a watch": fmt.Sprintf("%.0f/s", seen),
+		}},
 	}, nil
+}
+
+// prune stores more Executions than are kept, and watches them come, and as many go. It returns how many came and went in a
+// second.
+func (b *bench) prune(ctx context.Context, namespace, version string, from, n int) (came, went float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	watching, err := b.client.KaroV1().Executions(namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer watching.Stop()
+	s, err := b.openStore()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.Close()
+	begin := time.Now()
+	var putting errgroup.Group
+	putting.Go(func() error { return s.putExecutions(ctx, namespace, from, n) })
+	events := map[watch.EventType]int{}
+	for event := range watching.ResultChan() {
+		events[event.Type]++
+		switch {
+		case event.Type == watch.Added && events[event.Type] == n:
+			came = perSecond(n, time.Since(begin))
+		case event.Type == watch.Deleted && events[event.Type] == n:
+			return came, perSecond(n, time.Since(begin)), putting.Wait()
+		}
+	}
+	return 0, 0, errors.Join(fmt.Errorf("the watch ended after %v", events), putting.Wait())
 }

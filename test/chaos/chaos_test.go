@@ -63,6 +63,7 @@ var kinds = []kind{
 	{"kill a member of etcd", killed, 0, 6 * second, one(anyMember, nobody)},
 	{"kill all of etcd", killed, 2 * second, 8 * second, func(context.Context, []int) []*program { return members }},
 	{"kill the kube-apiserver", killed, 0, 8 * second, func(context.Context, []int) []*program { return []*program{kubeAPIServer} }},
+	{"pause the kube-apiserver", paused, second, 8 * second, func(context.Context, []int) []*program { return []*program{kubeAPIServer} }},
 	{"kill the kube-controller-manager", killed, 0, 4 * second, func(context.Context, []int) []*program { return []*program{controllerManager} }},
 	{"compact etcd", hurt{}, 0, 0, nil},
 }

@@ -46,8 +46,10 @@ var (
 	client  *versioned.Clientset
 	jobs    *ledger
 
-	karos             []*program
-	members           []*program
+	etcd              *localcluster.Etcd
+	servers           []*localcluster.Karo
+	karos             []*program // the servers, in the same order
+	members           []*program // those of etcd, in the same order
 	kubeAPIServer     *program
 	controllerManager *program
 )
@@ -63,12 +65,10 @@ func TestMain(m *testing.M) {
 
 func prepare(ctx context.Context, c *localcluster.Cluster) (stop func(), err error) {
 	cluster = c
-	etcd, err := cluster.StartEtcd(ctx, replicas)
-	if err != nil {
+	if etcd, err = cluster.StartEtcd(ctx, replicas); err != nil {
 		return nil, err
 	}
-	servers, err := cluster.StartReplicas(ctx, etcd, replicas)
-	if err != nil {
+	if servers, err = cluster.StartReplicas(ctx, etcd, replicas); err != nil {
 		return nil, err
 	}
 	if client, err = versioned.NewForConfig(cluster.Config); err != nil {

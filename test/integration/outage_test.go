@@ -23,6 +23,16 @@ import (
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 )
 
+// helm runs helm in a namespace, and fails the test when it fails.
+func helm(t *testing.T, namespace string, args ...string) string {
+	t.Helper()
+	out, err := cluster.Helm(t.Context(), append([]string{"--namespace=" + namespace}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // What docs/outage.md says of the cluster while Karo is away, and of the two remedies.
 func TestKaroIsAway(t *testing.T) {
 	namespace := newNamespace(t)
@@ -101,6 +111,19 @@ func TestKaroIsAway(t *testing.T) {
 			t.Errorf("api-resources:\n%s", out)
 		}
 		kubectl(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: applied}\n", "apply", "-n", namespace, "-f", "-")
+	})
+	t.Run("helm installs, upgrades and uninstalls, and warns", func(t *testing.T) {
+		const chart = "testdata/chart"
+		for _, args := range [][]string{{"install", "away", chart, "--set=value=a"}, {"upgrade", "away", chart, "--set=value=b"}} {
+			if out := helm(t, namespace, args...); !strings.Contains(out, "orphaned API service") {
+				t.Errorf("helm %s says:\n%s", args[0], out)
+			}
+		}
+		installed, err := cluster.Client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "away", metav1.GetOptions{})
+		if err != nil || installed.Data["value"] != "b" {
+			t.Errorf("it installed %v, error %v", installed, err)
+		}
+		helm(t, namespace, "uninstall", "away")
 	})
 	t.Run("what is not Karo's is collected", func(t *testing.T) { expectCollected(t, namespace, "away") })
 	t.Run("what runs goes on", func(t *testing.T) {
