@@ -196,19 +196,15 @@ func (r *Recovery) execution(ctx context.Context, made []batchv1.Job) (*karo.Exe
 }
 
 // distrust keeps an Execution that a Job tells of from being remembered for what it cannot be: whoever may create Jobs may
-// have one say that it runs for any alert, or for one of a time to come, after which no alert would run any more.
+// have one say that it runs for any alert, or that it came at a time to come, before which no alert would run any more.
+// The start of its alert is part of what it is known by, and counts only once it has passed.
 func distrust(e *karo.Execution) {
 	if e.Spec.Trigger == karo.TriggerNotification && e.Name != names.Execution(e.Spec.Reaction.Name, names.OccurrenceOf(e)) {
 		e.Spec.Trigger = karo.TriggerManual // Which nothing remembers. It is there for its Jobs to stay.
 	}
-	if e.CreationTimestamp.IsZero() {
-		return
-	}
-	latest := nanotime.New(e.CreationTimestamp.Add(time.Second)) // It is cut to the second.
-	for _, at := range []**nanotime.Time{&e.Spec.ReceivedAt, &e.Spec.Follows, &e.Spec.Alert.StartsAt} {
-		if *at != nil && (*at).After(latest.Time) {
-			*at = new(nanotime.New(e.CreationTimestamp.Time))
-		}
+	latest := e.CreationTimestamp.Add(time.Second) // It is cut to the second.
+	if at := e.Spec.ReceivedAt; at != nil && at.After(latest) && !e.CreationTimestamp.IsZero() {
+		e.Spec.ReceivedAt = new(nanotime.New(e.CreationTimestamp.Time))
 	}
 }
 
