@@ -223,7 +223,7 @@ func storm(ctx context.Context, b *bench) ([]*result, error) {
 
 // rawJobs creates Jobs like those of the reaction with a client of the bench, as many at a time as Karo does.
 func (b *bench) rawJobs(ctx context.Context, n int) (perSec float64, err error) {
-	const workers = 16
+	const workers = 32
 	namespace, err := b.newNamespace(ctx)
 	if err != nil {
 		return 0, err

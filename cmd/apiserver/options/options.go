@@ -88,7 +88,7 @@ func New() *Options {
 		DataDir:         defaultDataDir,
 		EtcdQuotaBytes:  4 << 30,
 		Executor:        true,
-		ExecutorWorkers: 16,
+		ExecutorWorkers: 32,
 		AlertMemory:     720 * time.Hour,
 		MaxReactions:    10_000,
 		MaxExecutions:   50_000,
