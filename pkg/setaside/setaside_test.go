@@ -348,7 +348,7 @@ func TestAnnotationAsLabel(t *testing.T) {
 // What has no metadata cannot be set aside. The error says of which key it is, and what to do.
 func TestNoMetadata(t *testing.T) {
 	for problem, stored := range map[string]string{
-		"too large":   "\x00\x01",
+		"no JSON":     "\x00\x01",
 		"cut off":     `{"apiVersion": "karo.io/v1", "kind": "Alert", "metadata": {"name": "bad"`,
 		"no name":     `{"apiVersion": "karo.io/v1", "kind": "Alert", "metadata": {"namespace": "test"}, "spec": 1}`,
 		"no metadata": `{"apiVersion": "karo.io/v1", "kind": "Alert", "spec": 1}`,

@@ -35,7 +35,8 @@ func Metadata(stored []byte) (map[string]json.RawMessage, error) {
 		var object struct {
 			Metadata map[string]json.RawMessage `json:"metadata"`
 		}
-		return object.Metadata, json.Unmarshal(stored, &object)
+		err := json.Unmarshal(stored, &object)
+		return object.Metadata, err
 	}
 	var object, metadata map[string]rawcbor.RawMessage
 	if err := direct.Unmarshal(stored, &object); err != nil {
