@@ -56,7 +56,6 @@ type leader struct {
 	work         context.Context
 	done         chan struct{}
 	working      sync.Mutex
-	failed       bool // whether the work failed in the latest election; held under working
 	renewed      atomic.Pointer[time.Time]
 }
 
@@ -154,7 +153,7 @@ func (l *leader) start(ctx context.Context, caches []*storecache.Informer) {
 			}
 		}
 		for l.may(election) == nil {
-			if l.stand(election); !l.failed {
+			if l.stand(election) == nil {
 				continue
 			}
 			select {
@@ -174,12 +173,13 @@ func (l *leader) stop() {
 	<-l.done
 }
 
-// stand takes part in one election, and leads until the lease is lost, the work fails, or election ends.
-func (l *leader) stand(election context.Context) {
+// stand takes part in one election, and leads until the lease is lost, the work fails, or election ends. An error means
+// that the work cannot go on here.
+func (l *leader) stand(election context.Context) error {
 	round, giveUp := context.WithCancel(election)
 	defer giveUp()
 	l.renewed.Store(nil)
-	l.failed = false
+	var failed error // Held under working.
 	leaderelection.RunOrDie(round, leaderelection.LeaderElectionConfig{
 		Name: leaseName,
 		Lock: &lock{renewed: &l.renewed, Interface: &resourcelock.LeaseLock{
@@ -193,8 +193,10 @@ func (l *leader) stand(election context.Context) {
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(leading context.Context) {
-				if err := l.lead(leading); err != nil {
-					klog.FromContext(leading).Error(err, "Executing failed; giving the lease back")
+				l.working.Lock()
+				defer l.working.Unlock()
+				if failed = l.lead(leading); failed != nil {
+					klog.FromContext(leading).Error(failed, "Executing failed; giving the lease back")
 					giveUp()
 				}
 			},
@@ -205,32 +207,29 @@ func (l *leader) stand(election context.Context) {
 	// begun yet finds that its time is over.
 	l.working.Lock()
 	defer l.working.Unlock()
+	return failed
 }
 
 // lead works until the lease is lost or the work is stopped. An error means that the work cannot go on here.
-func (l *leader) lead(leading context.Context) (err error) {
-	l.working.Lock()
-	defer l.working.Unlock()
-	defer func() {
-		if leading.Err() != nil || l.work.Err() != nil {
-			err = nil
-		}
-		l.failed = err != nil
-	}()
+func (l *leader) lead(leading context.Context) error {
 	ctx, cancel := context.WithCancel(leading)
 	defer cancel()
 	defer context.AfterFunc(l.work, cancel)()
 	logger := klog.FromContext(ctx)
 	logger.Info("This replica executes now")
 	defer logger.Info("This replica no longer executes")
-	if err := l.takeOver(ctx); err != nil {
-		return fmt.Errorf("taking over: %w", err)
+	err := l.takeOver(ctx)
+	if err == nil {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, run := range l.run {
+			group.Go(func() error { return run(ctx) })
+		}
+		err = group.Wait()
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range l.run {
-		group.Go(func() error { return run(ctx) })
+	if leading.Err() != nil || l.work.Err() != nil {
+		return nil
 	}
-	return group.Wait()
+	return err
 }
 
 // takeOver returns once what the predecessor did last is known, before which nothing may be done.
@@ -239,8 +238,11 @@ func (l *leader) takeOver(ctx context.Context) error {
 	defer cancel()
 	for _, c := range l.caches {
 		if err := c.Fresh(ctx); err != nil {
-			return err
+			return fmt.Errorf("taking over: %w", err)
 		}
 	}
-	return l.take(ctx)
+	if err := l.take(ctx); err != nil {
+		return fmt.Errorf("taking over: %w", err)
+	}
+	return nil
 }
