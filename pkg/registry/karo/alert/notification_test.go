@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/test/bufconn"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -75,22 +75,6 @@ type writer struct {
 func (w writer) Object(_ int, obj runtime.Object) { _ = json.NewEncoder(w).Encode(obj) }
 func (w writer) Error(err error)                  { w.t.Log(err) }
 
-// oneConn is a listener that has accepted one connection when it is asked for the next.
-type oneConn struct {
-	net.Listener
-	conns chan net.Conn
-}
-
-func (l oneConn) Accept() (net.Conn, error) {
-	conn, ok := <-l.conns
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return conn, nil
-}
-
-func (oneConn) Close() error { return nil }
-
 func TestWhoIsSlowLosesItsPlace(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body string
@@ -114,19 +98,20 @@ func TestWhoIsSlowLosesItsPlace(t *testing.T) {
 					handler.ServeHTTP(w, req)
 					held <- time.Since(begin)
 				})}
-				ours, theirs := net.Pipe()
-				listener := oneConn{conns: make(chan net.Conn, 1)}
-				listener.conns <- theirs
+				listener := bufconn.Listen(1 << 10)
 				go func() { _ = server.Serve(listener) }()
-				if _, err := fmt.Fprintf(ours, "POST / HTTP/1.1\r\nHost: karo\r\nContent-Length: %d\r\n\r\n%s", tc.size, tc.body); err != nil {
+				conn, err := listener.DialContext(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: karo\r\nContent-Length: %d\r\n\r\n%s", tc.size, tc.body); err != nil {
 					t.Fatal(err)
 				}
 				if got := <-held; got != tc.want {
 					t.Errorf("it held its place for %s, want %s", got, tc.want)
 				}
 				expectEmpty(t, r.Limiter)
-				close(listener.conns)
-				_, _ = ours.Close(), server.Close()
+				_, _ = conn.Close(), server.Close()
 			})
 		})
 	}

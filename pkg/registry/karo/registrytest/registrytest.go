@@ -122,8 +122,7 @@ func JSON(t testing.TB, stored string) []byte {
 	if strings.HasPrefix(stored, "\xd9\xd9\xf7") {
 		decode = direct.Unmarshal
 	}
-	err := decode([]byte(stored), &object)
-	if err != nil {
+	if err := decode([]byte(stored), &object); err != nil {
 		t.Fatalf("%q: %v", stored, err)
 	}
 	text, err := json.Marshal(object)
