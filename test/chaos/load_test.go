@@ -57,17 +57,17 @@ func reactions() []*v1.AlertReaction {
 		}}
 	}
 	// The Job is removed as soon as its end is stored, so that only what is stored keeps it from running again.
-	short := action("a", "busybox")
+	short := action("a", "localcluster/quick")
 	short.TTLSecondsAfterFinished = new(int32)
 	reaction := func(name string, spec v1.AlertReactionSpec) *v1.AlertReaction {
 		return &v1.AlertReaction{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}
 	}
 	return []*v1.AlertReaction{
-		reaction("one", v1.AlertReactionSpec{AlertName: "One", Actions: []v1.Action{action("a", "busybox")}}),
+		reaction("one", v1.AlertReactionSpec{AlertName: "One", Actions: []v1.Action{action("a", "localcluster/quick")}}),
 		reaction("also", v1.AlertReactionSpec{
 			Matchers: []v1.Matcher{{Name: "alertname", Operator: "=~", Value: "One|Short"}}, Actions: []v1.Action{short},
 		}),
-		reaction("parallel", v1.AlertReactionSpec{AlertName: "Parallel", Actions: []v1.Action{action("a", "busybox"), action("b", "busybox")}}),
+		reaction("parallel", v1.AlertReactionSpec{AlertName: "Parallel", Actions: []v1.Action{action("a", "localcluster/quick"), action("b", "localcluster/quick")}}),
 		reaction("sequential", v1.AlertReactionSpec{
 			AlertName: "Sequential", Order: v1.OrderSequential, Actions: []v1.Action{action("a", "busybox"), action("b", "busybox")},
 		}),

@@ -38,7 +38,7 @@ func TestRestoredEtcd(t *testing.T) {
 	send(1000)
 
 	inflict(ctx, t, hurt{
-		func(p *program) error { p.Kill(); return nil },
+		killed.begin,
 		func(p *program) error {
 			if i := slices.Index(members, p); i >= 0 {
 				if err := etcd.Members[i].Restore(file); err != nil {
