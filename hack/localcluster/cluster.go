@@ -354,7 +354,8 @@ func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 		return "", err
 	}
 	home := filepath.Join(c.Dir, "helm")
-	env := append(os.Environ(), "HELM_CONFIG_HOME="+home, "HELM_CACHE_HOME="+home, "HELM_DATA_HOME="+home)
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "HELM_") })
+	env = append(env, "HELM_CONFIG_HOME="+home, "HELM_CACHE_HOME="+home, "HELM_DATA_HOME="+home)
 	return output(ctx, paths["helm"], env, "", append([]string{"--kubeconfig=" + c.Kubeconfig}, args...))
 }
 

@@ -46,6 +46,7 @@ func TestKaroIsAway(t *testing.T) {
 	going := newNamespace(t)
 	newReaction(t, going, "r", "A", "busybox")
 	registered := registration(t)
+	helm(t, namespace, "version") // It may have to be compiled first.
 	t.Cleanup(func() {
 		if _, err := cluster.Kubectl(context.Background(), registered, "apply", "-f", "-"); err != nil {
 			t.Error(err)
