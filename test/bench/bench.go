@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -318,6 +319,25 @@ func (b *bench) cpu() (map[string]time.Duration, error) {
 		}
 	}
 	return used, nil
+}
+
+// settle waits until the programs have done what was left for later, as Karo leaves its books, so that the next measurement
+// begins with all of the machine.
+func (b *bench) settle(ctx context.Context) error {
+	const interval, idle = 500 * time.Millisecond, 50 * time.Millisecond
+	before, err := b.cpu()
+	if err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, interval, time.Minute, false, func(context.Context) (bool, error) {
+		after, err := b.cpu()
+		used := time.Duration(0)
+		for name := range after {
+			used += after[name] - before[name]
+		}
+		before = after
+		return used <= idle, err
+	})
 }
 
 // cpuEach says what each of n things took of the processor since before.

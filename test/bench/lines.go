@@ -131,6 +131,9 @@ func ingest(ctx context.Context, b *bench) ([]*result, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := b.settle(ctx); err != nil {
+			return nil, err
+		}
 		begin := time.Now()
 		each, err := sendGroups(ctx, b.sender, b.triggerURL(namespace), alertName, alerts)
 		if err != nil {
@@ -157,6 +160,9 @@ func ingest(ctx context.Context, b *bench) ([]*result, error) {
 				}
 			}
 		}
+		if err := b.settle(ctx); err != nil {
+			return nil, err
+		}
 		creates, err := b.rawJobs(ctx, 1000)
 		if err != nil {
 			return nil, err
@@ -182,6 +188,9 @@ func storm(ctx context.Context, b *bench) ([]*result, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := b.settle(ctx); err != nil {
+			return nil, err
+		}
 		before, err := b.cpu()
 		if err != nil {
 			return nil, err
@@ -199,6 +208,9 @@ func storm(ctx context.Context, b *bench) ([]*result, error) {
 		through = append(through, perSecond(alerts, time.Since(begin)))
 		counter.stop()
 
+		if err := b.settle(ctx); err != nil {
+			return nil, err
+		}
 		if before, err = b.cpu(); err != nil {
 			return nil, err
 		}

@@ -39,6 +39,9 @@ func manyReactions(ctx context.Context, b *bench) ([]*result, error) {
 			return err
 		}
 		defer counter.stop()
+		if err := b.settle(ctx); err != nil {
+			return err
+		}
 		begin := time.Now()
 		if _, err := sendGroups(ctx, b.sender, b.triggerURL(namespace), alertName, alerts); err != nil {
 			return err
