@@ -6,6 +6,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -19,6 +20,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"karo.io/karo/pkg/storeid"
 )
 
 // fakeLease takes every record, or none.
@@ -136,6 +139,43 @@ func TestLeaseGoesToWhoCanWork(t *testing.T) {
 			t.Error("it stands for election no more")
 		}
 		broken.stop()
+	})
+}
+
+// Whoever leads gives the lease back when it has not reached the store for long, or when it is another store, and not before.
+func TestLeaseIsGivenBackWithoutAStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		fails := func(context.Context) error { return errors.New("etcd is away") }
+		other := func(context.Context) error { return fmt.Errorf("reading: %w", &storeid.Mismatch{}) }
+		always := func(time.Duration) bool { return true }
+		for name, test := range map[string]struct {
+			ask   func(context.Context) error
+			away  func(time.Duration) bool // The store answers in between.
+			after time.Duration            // 0 is never.
+		}{
+			"it does not answer":      {hangs, always, awayFor},
+			"it fails":                {fails, always, awayFor},
+			"it is another one":       {other, always, identityInterval},
+			"it is away now and then": {fails, func(since time.Duration) bool { return since%awayFor != 0 }, 0},
+			"it is lost later":        {fails, func(since time.Duration) bool { return since > time.Minute }, time.Minute + awayFor},
+		} {
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			err := keepAsking(ctx, func(ctx context.Context) error {
+				if !test.away(time.Since(begin)) {
+					return nil
+				}
+				return test.ask(ctx)
+			})
+			cancel()
+			switch took := time.Since(begin); {
+			case test.after == 0 && (err != nil || took != time.Hour):
+				t.Errorf("%s: gave up after %s: %v", name, took, err)
+			case test.after > 0 && (err == nil || took != test.after):
+				t.Errorf("%s: got error %v after %s, want one after %s", name, err, took, test.after)
+			}
+		}
 	})
 }
 

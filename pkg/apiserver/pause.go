@@ -36,6 +36,8 @@ const (
 	// whether the store is still the one that the cluster knows. What is restored to a state that is younger than that is
 	// not noticed.
 	identityInterval = 10 * time.Second
+	// awayFor is how long a replica that cannot reach the store keeps the lease.
+	awayFor = 30 * time.Second
 	// tellAgain is how often it is said, in the log and in an Event, that the server is paused.
 	tellAgain = 10 * time.Minute
 )
@@ -239,21 +241,49 @@ func (p *pause) renew(ctx context.Context) error {
 	return nil
 }
 
-// lead replaces the number in the store again and again, until ctx ends or the store is not the right one any more.
+// lead replaces the number in the store again and again, until ctx ends, the store is not the right one any more, or it
+// cannot be told for long.
 func (p *pause) lead(ctx context.Context) error {
+	return keepAsking(ctx, func(ctx context.Context) error {
+		err := p.advance(ctx)
+		if mismatch := p.why.Load(); err != nil && mismatch != nil {
+			return mismatch
+		}
+		return err
+	})
+}
+
+// keepAsking asks every identityInterval, until ctx ends. It is an error when the store is not the right one, and when there
+// was no answer for awayFor: another replica may reach the store, and must have the lease then.
+func keepAsking(ctx context.Context, ask func(context.Context) error) error {
 	ticker := time.NewTicker(identityInterval)
 	defer ticker.Stop()
+	answered := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if err := p.advance(ctx); err != nil && p.why.Load() != nil {
-			return err
-		} else if err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Cannot tell whether the store is the one that the cluster knows; will be tried again")
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, identityInterval)
+			defer cancel()
+			return ask(ctx)
+		}()
+		switch {
+		case err == nil:
+			answered = time.Now()
+			continue
+		case ctx.Err() != nil:
+			return nil
 		}
+		if _, ok := errors.AsType[*storeid.Mismatch](err); ok {
+			return err
+		}
+		if away := time.Since(answered); away >= awayFor {
+			return fmt.Errorf("the store has not answered for %s: %w", away.Round(time.Second), err)
+		}
+		klog.FromContext(ctx).Error(err, "Cannot tell whether the store is the one that the cluster knows; will be tried again")
 	}
 }
 
