@@ -198,8 +198,8 @@ func scale(ctx context.Context, b *bench) ([]*result, error) {
 	}, nil
 }
 
-// prune stores more Executions than are kept, and watches them come, and as many go. It returns how many came and went in a
-// second.
+// prune stores more Executions than are kept, and watches them come, and as many go. It returns how many came in a second,
+// and how many went in one once all had come.
 func (b *bench) prune(ctx context.Context, namespace, version string, from, n int) (came, went float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
@@ -215,15 +215,22 @@ func (b *bench) prune(ctx context.Context, namespace, version string, from, n in
 	defer s.Close()
 	begin := time.Now()
 	var putting errgroup.Group
-	putting.Go(func() error { return s.putExecutions(ctx, namespace, from, n) })
+	putting.Go(func() error {
+		err := s.putExecutions(ctx, namespace, from, n)
+		if err != nil {
+			cancel() // Nothing more comes.
+		}
+		return err
+	})
 	events := map[watch.EventType]int{}
+	left := n
 	for event := range watching.ResultChan() {
 		events[event.Type]++
 		switch {
 		case event.Type == watch.Added && events[event.Type] == n:
-			came = perSecond(n, time.Since(begin))
+			came, begin, left = perSecond(n, time.Since(begin)), time.Now(), n-events[watch.Deleted]
 		case event.Type == watch.Deleted && events[event.Type] == n:
-			return came, perSecond(n, time.Since(begin)), putting.Wait()
+			return came, perSecond(left, time.Since(begin)), putting.Wait()
 		}
 	}
 	return 0, 0, errors.Join(fmt.Errorf("the watch ended after %v", events), putting.Wait())

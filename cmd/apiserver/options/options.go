@@ -106,7 +106,8 @@ func New() *Options {
 	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
 	// their own, and everything that comes through the kube-apiserver has passed the fairness there.
 	o.Recommended.Features.EnablePriorityAndFairness = false
-	// A notification that waits holds a place among these, of which the limiter lets one sender have 128.
+	// A notification that waits holds a place among these, of which the limiter lets one sender have 128. Eight senders
+	// that all have as many waiting fill it, and what comes then is answered 503.
 	o.ServerRun.MaxMutatingRequestsInFlight = 1000
 	// The one place between the client of the cluster and the admission that it decides on.
 	o.Recommended.ExtraAdmissionInitializers = func(c *genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {

@@ -4,16 +4,23 @@
 package alert
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/test/bufconn"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -84,35 +91,66 @@ func TestWhoIsSlowLosesItsPlace(t *testing.T) {
 		"to send": {body: `{"alerts": [`, size: 100, want: answerWithin},
 		"to read": {body: `{"alerts": []}`, size: 14, want: 2 * answerWithin},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := &NotificationREST{Handler: quickHandler{}, Limiter: NewLimiter(), Resource: "alerts"}
-				held := make(chan time.Duration, 1)
-				server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-					handler, err := r.Connect(req.Context(), Trigger, nil, writer{w, t})
+		for protocol, send := range map[string]func(net.Conn, string, int) error{"HTTP/1.1": send1, "HTTP/2": send2} {
+			t.Run(name+" over "+protocol, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := &NotificationREST{Handler: quickHandler{}, Limiter: NewLimiter(), Resource: "alerts"}
+					held := make(chan time.Duration, 1)
+					server := &http.Server{Protocols: &http.Protocols{}, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+						handler, err := r.Connect(req.Context(), Trigger, nil, writer{w, t})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						begin := time.Now()
+						handler.ServeHTTP(w, req)
+						held <- time.Since(begin)
+					})}
+					server.Protocols.SetHTTP1(true)
+					server.Protocols.SetUnencryptedHTTP2(true)
+					listener := bufconn.Listen(1 << 10)
+					go func() { _ = server.Serve(listener) }()
+					conn, err := listener.DialContext(t.Context())
 					if err != nil {
-						t.Error(err)
-						return
+						t.Fatal(err)
 					}
-					begin := time.Now()
-					handler.ServeHTTP(w, req)
-					held <- time.Since(begin)
-				})}
-				listener := bufconn.Listen(1 << 10)
-				go func() { _ = server.Serve(listener) }()
-				conn, err := listener.DialContext(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: karo\r\nContent-Length: %d\r\n\r\n%s", tc.size, tc.body); err != nil {
-					t.Fatal(err)
-				}
-				if got := <-held; got != tc.want {
-					t.Errorf("it held its place for %s, want %s", got, tc.want)
-				}
-				expectEmpty(t, r.Limiter)
-				_, _ = conn.Close(), server.Close()
+					if err := send(conn, tc.body, tc.size); err != nil {
+						t.Fatal(err)
+					}
+					if got := <-held; got != tc.want {
+						t.Errorf("it held its place for %s, want %s", got, tc.want)
+					}
+					expectEmpty(t, r.Limiter)
+					_, _ = conn.Close(), server.Close()
+				})
 			})
-		})
+		}
 	}
+}
+
+// send1 begins a request of HTTP/1.1 with a body of size, and does not read the answer.
+func send1(conn net.Conn, body string, size int) error {
+	_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: karo\r\nContent-Length: %d\r\n\r\n%s", size, body)
+	return err
+}
+
+// send2 does so with HTTP/2, as the kube-apiserver speaks it. It grants the answer no bytes, and reads what else comes.
+func send2(conn net.Conn, body string, size int) error {
+	var head bytes.Buffer
+	fields := hpack.NewEncoder(&head)
+	for _, field := range []hpack.HeaderField{
+		{Name: ":method", Value: http.MethodPost}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: "/"}, {Name: ":authority", Value: "karo"},
+		{Name: "content-length", Value: strconv.Itoa(size)},
+	} {
+		if err := fields.WriteField(field); err != nil {
+			return err
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, conn) }()
+	_, err := io.WriteString(conn, http2.ClientPreface)
+	framer := http2.NewFramer(conn, nil)
+	return errors.Join(err,
+		framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}),
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head.Bytes(), EndHeaders: true}),
+		framer.WriteData(1, len(body) == size, []byte(body)))
 }
