@@ -25,7 +25,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"karo.io/karo/pkg/apis/karo"
-	"karo.io/karo/pkg/records"
 	"karo.io/karo/pkg/registry/karo/alert"
 )
 
@@ -72,8 +71,8 @@ func (s *Server) tellFull(ctx context.Context, full error) {
 	s.events.Namespace(s.namespace, corev1.EventTypeNormal, "StoreHasRoom", "The store has room again; notifications are taken")
 }
 
-// decorated has watches without a watch cache tell how far they are, updates of what is known not read it once more, and
-// writes that etcd has no room for answered so that they may be tried again, and that it can be understood.
+// decorated has watches without a watch cache tell how far they are, and writes that etcd has no room for answered so that
+// they may be tried again, and that it can be understood.
 type decorated struct {
 	generic.RESTOptionsGetter
 }
@@ -102,12 +101,9 @@ func (s decoratedStore) Create(ctx context.Context, key string, obj, out runtime
 	return explainFull(s.Interface.Create(ctx, key, obj, out, ttl))
 }
 
-// GuaranteedUpdate implements storage.Interface. Registries do not say what they know of the object; who calls them does.
+// GuaranteedUpdate implements storage.Interface.
 func (s decoratedStore) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
-	if cached == nil {
-		cached = records.AsRead(ctx)
-	}
 	return explainFull(s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, tryUpdate, cached))
 }
 

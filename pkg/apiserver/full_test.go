@@ -12,10 +12,8 @@ import (
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -65,8 +63,8 @@ func TestKeepReserve(t *testing.T) {
 	}
 }
 
-// newStores returns the stores as the server has them, in an etcd of 4 MiB.
-func newStores(t *testing.T) (*embeddedetcd.Server, *karorest.Stores) {
+// A write that etcd has no room for may be tried again, and says what is the matter; what needs no room is done.
+func TestFullExplained(t *testing.T) {
 	etcd, err := embeddedetcd.Start(t.Context(), t.TempDir(), 4<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -76,16 +74,10 @@ func newStores(t *testing.T) (*embeddedetcd.Server, *karorest.Stores) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, store := range []*registry.Store{stores.Alerts, stores.AlertReactions.Store, stores.Executions.Store, stores.Revisions} {
+	alerts := stores.Alerts
+	for _, store := range []*registry.Store{alerts, stores.AlertReactions.Store, stores.Executions.Store, stores.Revisions} {
 		registrytest.Close(t, store)
 	}
-	return etcd, stores
-}
-
-// A write that etcd has no room for may be tried again, and says what is the matter; what needs no room is done.
-func TestFullExplained(t *testing.T) {
-	etcd, stores := newStores(t)
-	alerts := stores.Alerts
 	named := func(name string) *karo.Alert {
 		return &karo.Alert{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: karo.AlertSpec{Labels: map[string]string{"alertname": "A"}}}
 	}
@@ -131,16 +123,10 @@ func TestAliveWhile(t *testing.T) {
 	}
 }
 
-// watched is a store of which only what is asked of a watch, and what is known of an object, is told.
+// watched is a store of which only what is asked of a watch is told.
 type watched struct {
 	storage.Interface
-	got   storage.ListOptions
-	known runtime.Object
-}
-
-func (w *watched) GuaranteedUpdate(_ context.Context, _ string, _ runtime.Object, _ bool, _ *storage.Preconditions, _ storage.UpdateFunc, cached runtime.Object) error {
-	w.known = cached
-	return nil
+	got storage.ListOptions
 }
 
 func (w *watched) Watch(_ context.Context, _ string, opts storage.ListOptions) (watch.Interface, error) {
@@ -157,48 +143,5 @@ func TestWatchTellsHowFarItIs(t *testing.T) {
 		if store.got.ProgressNotify != allowed {
 			t.Errorf("bookmarks are allowed: %t; etcd is asked for its progress: %t", allowed, store.got.ProgressNotify)
 		}
-	}
-}
-
-// updater is a registry that hands every update on to its store.
-type updater struct {
-	rest.Updater
-	store storage.Interface
-}
-
-func (u updater) Update(ctx context.Context, _ string, _ rest.UpdatedObjectInfo, _ rest.ValidateObjectFunc, _ rest.ValidateObjectUpdateFunc, _ bool, _ *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return &karo.Execution{}, false, u.store.GuaranteedUpdate(ctx, "/key", nil, false, nil, nil, nil)
-}
-
-// A status is written over what was read, without reading it again, and over nothing else.
-func TestStatusIsWrittenOverWhatWasRead(t *testing.T) {
-	_, stores := newStores(t)
-	own := stores.Records()
-	e := registrytest.Create(t, stores.Executions.Store, &karo.Execution{
-		ObjectMeta: metav1.ObjectMeta{Name: "e"},
-		Spec: karo.ExecutionSpec{
-			Reaction: karo.ReactionReference{Name: "r", UID: "u", Revision: "r-1"}, Trigger: karo.TriggerManual,
-			Alert: karo.AlertOccurrence{Name: "A", Status: karo.AlertFiring, Labels: map[string]string{"alertname": "A"}},
-		},
-	})
-	asRead := e.DeepCopy()
-	for _, phase := range []karo.Phase{karo.PhasePending, karo.PhaseRunning} {
-		e.Status.Phase, e.Status.Reason = phase, "Reason"
-		stored, err := own.UpdateExecutionStatus(t.Context(), e, asRead)
-		if err != nil || stored.Status.Phase != phase || stored.ResourceVersion == asRead.ResourceVersion {
-			t.Fatalf("%s: stored is %+v, error %v", phase, stored, err)
-		}
-		if _, err := own.UpdateExecutionStatus(t.Context(), e, asRead); !apierrors.IsConflict(err) {
-			t.Errorf("over what is no more: got %v, want a conflict", err)
-		}
-		if again, err := own.GetExecution(t.Context(), e.Namespace, e.Name); err != nil || !apiequality.Semantic.DeepEqual(again, stored) {
-			t.Errorf("stored is %+v, and %+v was answered; error %v", again, stored, err)
-		}
-		e, asRead = stored.DeepCopy(), stored
-	}
-	var store watched
-	own.ExecutionStatus = updater{store: decoratedStore{&store}}
-	if _, err := own.UpdateExecutionStatus(t.Context(), e, asRead); err != nil || !apiequality.Semantic.DeepEqual(store.known, asRead) || store.known == runtime.Object(asRead) {
-		t.Errorf("storage knows %+v, want a copy of %+v; error %v", store.known, asRead, err)
 	}
 }

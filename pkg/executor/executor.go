@@ -49,8 +49,8 @@ const (
 // Store keeps what the executor observes.
 type Store interface {
 	// UpdateExecutionStatus stores a status, and returns what is stored then; a conflict means that the Execution has
-	// changed since it was as asRead says.
-	UpdateExecutionStatus(ctx context.Context, e, asRead *karo.Execution) (*karo.Execution, error)
+	// changed since it was read.
+	UpdateExecutionStatus(ctx context.Context, e *karo.Execution) (*karo.Execution, error)
 	// GetRevision reads a ReactionRevision.
 	GetRevision(ctx context.Context, namespace, name string) (*karo.ReactionRevision, error)
 }
@@ -251,7 +251,7 @@ func (x *term) notePanic(ctx context.Context, key types.NamespacedName, caught *
 	}
 	e := stored.DeepCopy()
 	e.Status.Reason = reasonPanicked
-	if err := x.storeStatus(ctx, e, stored); err != nil {
+	if err := x.storeStatus(ctx, e); err != nil {
 		return err
 	}
 	x.events.Execution(e, corev1.EventTypeWarning, reasonPanicked, "Will be tried again: %s", caught)

@@ -102,7 +102,7 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 	summarize(e)
 	// What was learned of one action is stored also when another could not be asked after.
 	if !apiequality.Semantic.DeepEqual(e.Status, stored.Status) {
-		if err := x.storeStatus(ctx, e, stored); err != nil {
+		if err := x.storeStatus(ctx, e); err != nil {
 			return ignoreNotFound(err)
 		}
 		x.tell(stored, e)
@@ -113,9 +113,9 @@ func (x *term) step(ctx context.Context, stored *karo.Execution) (err error) {
 	return advanceErr
 }
 
-// storeStatus stores the status of an Execution, which was as asRead says before.
-func (x *term) storeStatus(ctx context.Context, e, asRead *karo.Execution) error {
-	stored, err := x.store.UpdateExecutionStatus(ctx, e, asRead)
+// storeStatus stores the status of an Execution.
+func (x *term) storeStatus(ctx context.Context, e *karo.Execution) error {
+	stored, err := x.store.UpdateExecutionStatus(ctx, e)
 	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && !apierrors.IsInvalid(err) {
 		x.outage.Store(new(time.Now()))
 	}
@@ -239,7 +239,7 @@ func (x *term) noteWait(ctx context.Context, stored *karo.Execution) error {
 	}
 	e := stored.DeepCopy()
 	e.Status.Reason = reasonWaiting
-	if err := x.storeStatus(ctx, e, stored); err != nil {
+	if err := x.storeStatus(ctx, e); err != nil {
 		return ignoreNotFound(err)
 	}
 	x.events.Execution(e, corev1.EventTypeNormal, reasonWaiting, "Waits for the execution %s to end", e.Spec.After)

@@ -52,29 +52,14 @@ func (r *Records) GetExecution(ctx context.Context, namespace, name string) (*ka
 }
 
 // UpdateExecutionStatus stores the status of an Execution, and returns what is stored then. It is a conflict if the
-// Execution has changed since it was read. What it was then, if that is known, saves storage another read.
-func (r *Records) UpdateExecutionStatus(ctx context.Context, e, asRead *karo.Execution) (*karo.Execution, error) {
-	if asRead != nil {
-		ctx = context.WithValue(ctx, asReadKey{}, asRead)
-	}
+// Execution has changed since it was read.
+func (r *Records) UpdateExecutionStatus(ctx context.Context, e *karo.Execution) (*karo.Execution, error) {
 	obj, _, err := r.ExecutionStatus.Update(in(ctx, e.Namespace), e.Name, rest.DefaultUpdatedObjectInfo(e),
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if err != nil {
 		return nil, err
 	}
 	return obj.(*karo.Execution), nil
-}
-
-type asReadKey struct{}
-
-// AsRead returns a copy of what the object of an update in ctx was when it was read, or nil if that is not known. Storage
-// writes over that state alone, and reads the object when it has another one by now.
-func AsRead(ctx context.Context) runtime.Object {
-	obj, ok := ctx.Value(asReadKey{}).(runtime.Object)
-	if !ok {
-		return nil
-	}
-	return obj.DeepCopyObject() // Storage changes its resource version for a while.
 }
 
 // ReleaseExecution removes the finalizer that keeps an Execution. One that is gone is released.

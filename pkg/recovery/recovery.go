@@ -44,9 +44,8 @@ type Store interface {
 	EachExecution(ctx context.Context, do func(*karo.Execution)) error
 	// RestoreExecution stores an Execution as it was. It reports false if there is one of the name.
 	RestoreExecution(ctx context.Context, e *karo.Execution) (bool, error)
-	// UpdateExecutionStatus stores a status; a conflict means that the Execution has changed since it was read. What it was
-	// then need not be told.
-	UpdateExecutionStatus(ctx context.Context, e, asRead *karo.Execution) (*karo.Execution, error)
+	// UpdateExecutionStatus stores a status; a conflict means that the Execution has changed since it was read.
+	UpdateExecutionStatus(ctx context.Context, e *karo.Execution) (*karo.Execution, error)
 	// GetReaction reads a reaction.
 	GetReaction(ctx context.Context, namespace, name string) (*karo.AlertReaction, error)
 	// GetRevision reads a ReactionRevision.
@@ -262,13 +261,13 @@ func (r *Recovery) settle(ctx context.Context, e *karo.Execution, made []batchv1
 	if !changed {
 		return false, runs, nil
 	}
-	_, err = r.Store.UpdateExecutionStatus(ctx, e, nil)
+	_, err = r.Store.UpdateExecutionStatus(ctx, e)
 	if records.IsPermanent(err) {
 		logger := klog.FromContext(ctx).WithValues("execution", events.Quote(e.Namespace+"/"+e.Name))
 		logger.Error(nil, "An Execution cannot be stored as it is; it ends with a short status", "err", events.Quote(err.Error()))
 		abandon(e)
 		runs = false
-		if _, err = r.Store.UpdateExecutionStatus(ctx, e, nil); records.IsPermanent(err) {
+		if _, err = r.Store.UpdateExecutionStatus(ctx, e); records.IsPermanent(err) {
 			logger.Error(nil, "An Execution cannot be ended", "err", events.Quote(err.Error()))
 			return false, false, nil
 		}

@@ -303,11 +303,11 @@ func (s *refusing) RestoreExecution(ctx context.Context, e *karo.Execution) (boo
 	return s.Store.RestoreExecution(ctx, e)
 }
 
-func (s *refusing) UpdateExecutionStatus(ctx context.Context, e, asRead *karo.Execution) (*karo.Execution, error) {
+func (s *refusing) UpdateExecutionStatus(ctx context.Context, e *karo.Execution) (*karo.Execution, error) {
 	if err := s.update(e); err != nil {
 		return nil, err
 	}
-	return s.Store.UpdateExecutionStatus(ctx, e, asRead)
+	return s.Store.UpdateExecutionStatus(ctx, e)
 }
 
 var permanent = map[string]error{
