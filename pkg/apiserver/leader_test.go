@@ -143,39 +143,81 @@ func TestLeaseGoesToWhoCanWork(t *testing.T) {
 }
 
 // Whoever leads gives the lease back when it has not reached the store for long, or when it is another store, and not before.
-func TestLeaseIsGivenBackWithoutAStore(t *testing.T) {
+func TestWhoCannotAskTheStoreGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const takes = 5 * time.Millisecond
 		hangs := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-		fails := func(context.Context) error { return errors.New("etcd is away") }
-		other := func(context.Context) error { return fmt.Errorf("reading: %w", &storeid.Mismatch{}) }
-		always := func(time.Duration) bool { return true }
+		fails := func(context.Context) error { time.Sleep(takes); return errors.New("etcd is away") }
+		other := func(context.Context) error { time.Sleep(takes); return fmt.Errorf("reading: %w", &storeid.Mismatch{}) }
 		for name, test := range map[string]struct {
 			ask   func(context.Context) error
-			away  func(time.Duration) bool // The store answers in between.
-			after time.Duration            // 0 is never.
+			fine  func(asked int) bool // The store answers then.
+			after time.Duration        // 0 is never.
 		}{
-			"it does not answer":      {hangs, always, awayFor},
-			"it fails":                {fails, always, awayFor},
-			"it is another one":       {other, always, identityInterval},
-			"it is away now and then": {fails, func(since time.Duration) bool { return since%awayFor != 0 }, 0},
-			"it is lost later":        {fails, func(since time.Duration) bool { return since > time.Minute }, time.Minute + awayFor},
+			"it does not answer":      {hangs, func(int) bool { return false }, (maxUnanswered + 1) * identityInterval},
+			"it fails":                {fails, func(int) bool { return false }, maxUnanswered*identityInterval + takes},
+			"it is another one":       {other, func(int) bool { return false }, identityInterval + takes},
+			"it is away now and then": {fails, func(asked int) bool { return asked%maxUnanswered == 0 }, 0},
+			"it is lost later":        {fails, func(asked int) bool { return asked <= 6 }, (6+maxUnanswered)*identityInterval + takes},
 		} {
-			begin := time.Now()
+			begin, asked := time.Now(), 0
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			err := keepAsking(ctx, func(ctx context.Context) error {
-				if !test.away(time.Since(begin)) {
+			err := keepAsking(ctx, maxUnanswered, func(ctx context.Context) error {
+				if asked++; test.fine(asked) {
+					time.Sleep(takes)
 					return nil
 				}
 				return test.ask(ctx)
 			})
 			cancel()
 			switch took := time.Since(begin); {
-			case test.after == 0 && (err != nil || took != time.Hour):
+			case test.after == 0 && (err != nil || took < time.Hour):
 				t.Errorf("%s: gave up after %s: %v", name, took, err)
 			case test.after > 0 && (err == nil || took != test.after):
 				t.Errorf("%s: got error %v after %s, want one after %s", name, err, took, test.after)
 			}
 		}
+	})
+}
+
+// A replica whose work fails gives the lease back, so that another one works, and stands for election again later.
+func TestLeaseIsGivenBackWhenTheWorkFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		ready := func(ctx context.Context) error { return ctx.Err() }
+		var terms atomic.Int32
+		fails := &leader{client: client, namespace: "ns", identity: "fails", may: ready, take: ready, run: []func(context.Context) error{
+			func(context.Context) error {
+				terms.Add(1)
+				return errors.New("the store is away")
+			},
+			func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		}}
+		works := make(chan bool, 1)
+		sound := &leader{client: client, namespace: "ns", identity: "sound", may: ready, take: ready, run: []func(context.Context) error{
+			func(ctx context.Context) error {
+				works <- true
+				<-ctx.Done()
+				return ctx.Err()
+			},
+		}}
+		fails.start(t.Context(), nil)
+		synctest.Wait()
+		if terms.Load() != 1 {
+			t.Fatal("the replica was not elected, so that this test tests nothing")
+		}
+		sound.start(t.Context(), nil)
+		select {
+		case <-works:
+		case <-time.After(restAfterFailure):
+			t.Error("the other one does not work")
+		}
+		sound.stop()
+		time.Sleep(leaseDuration)
+		if terms.Load() < 2 {
+			t.Error("it stands for election no more")
+		}
+		fails.stop()
 	})
 }
 

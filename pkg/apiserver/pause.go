@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -36,8 +37,8 @@ const (
 	// whether the store is still the one that the cluster knows. What is restored to a state that is younger than that is
 	// not noticed.
 	identityInterval = 10 * time.Second
-	// awayFor is how long a replica that cannot reach the store keeps the lease.
-	awayFor = 30 * time.Second
+	// maxUnanswered is how often in a row a replica may ask the store in vain before it gives the lease back.
+	maxUnanswered = 3
 	// tellAgain is how often it is said, in the log and in an Event, that the server is paused.
 	tellAgain = 10 * time.Minute
 )
@@ -49,6 +50,8 @@ type pause struct {
 	recovery  *recovery.Recovery
 	events    *events.Recorder
 	namespace string
+	// alone is whether the store is in this process, so that no other replica reaches it.
+	alone bool
 
 	lock        sync.Mutex // never held for long: the end of the work may wait for it
 	told        time.Time
@@ -69,7 +72,7 @@ func (p *pause) begin(ctx context.Context, optsGetter generic.RESTOptionsGetter,
 		return err
 	}
 	p.recovery = &recovery.Recovery{Store: records, Client: client, Events: recorder}
-	p.events, p.namespace, p.noticed = recorder, extra.Namespace, make(chan struct{}, 1)
+	p.events, p.namespace, p.alone, p.noticed = recorder, extra.Namespace, extra.Etcd != nil, make(chan struct{}, 1)
 	for {
 		// With Jobs of Executions that a store without an identity has not, it is no first installation.
 		err := p.identity.Disown(ctx, p.recovery.Lost)
@@ -244,7 +247,11 @@ func (p *pause) renew(ctx context.Context) error {
 // lead replaces the number in the store again and again, until ctx ends, the store is not the right one any more, or it
 // cannot be told for long.
 func (p *pause) lead(ctx context.Context) error {
-	return keepAsking(ctx, func(ctx context.Context) error {
+	limit := maxUnanswered
+	if p.alone {
+		limit = math.MaxInt
+	}
+	return keepAsking(ctx, limit, func(ctx context.Context) error {
 		err := p.advance(ctx)
 		if mismatch := p.why.Load(); err != nil && mismatch != nil {
 			return mismatch
@@ -253,12 +260,12 @@ func (p *pause) lead(ctx context.Context) error {
 	})
 }
 
-// keepAsking asks every identityInterval, until ctx ends. It is an error when the store is not the right one, and when there
-// was no answer for awayFor: another replica may reach the store, and must have the lease then.
-func keepAsking(ctx context.Context, ask func(context.Context) error) error {
+// keepAsking asks every identityInterval, until ctx ends. It is an error when the store is not the right one, and when it was
+// asked as often as limit says in vain: another replica may reach the store, and must have the lease then.
+func keepAsking(ctx context.Context, limit int, ask func(context.Context) error) error {
 	ticker := time.NewTicker(identityInterval)
 	defer ticker.Stop()
-	answered := time.Now()
+	unanswered := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -272,7 +279,7 @@ func keepAsking(ctx context.Context, ask func(context.Context) error) error {
 		}()
 		switch {
 		case err == nil:
-			answered = time.Now()
+			unanswered = 0
 			continue
 		case ctx.Err() != nil:
 			return nil
@@ -280,8 +287,8 @@ func keepAsking(ctx context.Context, ask func(context.Context) error) error {
 		if _, ok := errors.AsType[*storeid.Mismatch](err); ok {
 			return err
 		}
-		if away := time.Since(answered); away >= awayFor {
-			return fmt.Errorf("the store has not answered for %s: %w", away.Round(time.Second), err)
+		if unanswered++; unanswered >= limit {
+			return fmt.Errorf("asked the store %d times in vain: %w", unanswered, err)
 		}
 		klog.FromContext(ctx).Error(err, "Cannot tell whether the store is the one that the cluster knows; will be tried again")
 	}

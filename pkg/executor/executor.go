@@ -21,6 +21,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	batchlisters "k8s.io/client-go/listers/batch/v1"
@@ -79,7 +80,8 @@ func ExecutionIndexers() cache.Indexers {
 }
 
 // WithoutPast is a transform for the informer of the Executions. What an Execution needs to create its Jobs, which is most
-// of it, is not kept once it has all of them: thousands may be there that have ended.
+// of it, is not kept once it has all of them: thousands may be there that have ended. So what the informer has is not what is
+// stored, and must never be written over it.
 func WithoutPast(obj any) (any, error) {
 	if e, ok := obj.(*karo.Execution); ok && (isFinished(e.Status.Phase) || !lacksJobs(e)) {
 		e.Spec.Alert.Annotations, e.Spec.Alert.GeneratorURL = nil, ""
@@ -97,6 +99,7 @@ type Executor struct {
 	busy       *precedence.Lane
 	mayCreate  func(ctx context.Context) error
 
+	begun    sync.Map                 // of the UID of an Execution to a *sync.Map of the name of an action to its Job, until a status names it; whoever leads
 	progress atomic.Pointer[progress] // nil while this replica does not execute
 }
 
@@ -107,7 +110,6 @@ type term struct {
 	givenUp   sync.Map                  // of the UIDs of Executions that are being deleted before anything of them ran
 	own       sync.Map                  // of the UID of an Execution to it as this replica stored it, until the informer has that too
 	made      sync.Map                  // of the UID of a Job that this replica created to a *madeJob, until the informer has it
-	begun     sync.Map                  // of the UID of an Execution to a *sync.Map of the name of an action to its Job, until a status names it
 	outage    atomic.Pointer[time.Time] // when a status could last not be stored, if none has been since
 	revisions *lru.Cache
 	jobs      batchlisters.JobLister
@@ -184,6 +186,7 @@ func (x *term) run(ctx context.Context) error {
 	}
 	defer func() { _ = x.executions.RemoveEventHandler(registration) }()
 
+	x.forgetBegun()
 	var workers sync.WaitGroup
 	for range x.workers {
 		workers.Go(func() {
@@ -196,6 +199,21 @@ func (x *term) run(ctx context.Context) error {
 	x.queue.ShutDown()
 	workers.Wait()
 	return nil
+}
+
+// forgetBegun forgets of what has begun in an earlier term what another replica has recorded since, or what is gone.
+func (x *term) forgetBegun() {
+	lacking := sets.New[types.UID]()
+	for _, obj := range x.executions.GetStore().List() {
+		if e := obj.(*karo.Execution); !isFinished(e.Status.Phase) && lacksJobs(e) {
+			lacking.Insert(e.UID)
+		}
+	}
+	for uid := range x.begun.Range {
+		if !lacking.Has(uid.(types.UID)) {
+			x.begun.Delete(uid)
+		}
+	}
 }
 
 // Alive returns an error when Executions wait and none has been worked off for long. A replica that does not execute is

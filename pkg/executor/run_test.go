@@ -97,15 +97,21 @@ func newRun(t *testing.T, order karo.ActionOrder, actions ...string) *fakeRun {
 		return false, nil, nil
 	})
 	executions := cache.NewSharedIndexInformer(&cache.ListWatch{}, &karo.Execution{}, 0, ExecutionIndexers())
+	f.begin(New(executions, f, f.client, f, 1, &precedence.Lane{}, func(context.Context) error { return f.lost }))
+	return f
+}
+
+// begin begins a term.
+func (f *fakeRun) begin(x *Executor) {
 	f.term = &term{
 		revisions: lru.New(maxRevisions),
-		Executor:  New(executions, f, f.client, f, 1, &precedence.Lane{}, func(context.Context) error { return f.lost }),
+		Executor:  x,
 		accounts:  accounts{client: f.client}, jobs: batchlisters.NewJobLister(f.jobIndexer),
 		pods:  cache.NewIndexer(cache.MetaNamespaceKeyFunc, podIndexers()),
 		queue: retryqueue.New[types.NamespacedName](),
 	}
-	t.Cleanup(f.queue.ShutDown)
-	return f
+	f.t.Cleanup(f.queue.ShutDown)
+	f.forgetBegun()
 }
 
 func run(name string, change func(*karo.Execution)) *karo.Execution {
@@ -233,6 +239,12 @@ func TestNoJobWithoutTheLease(t *testing.T) {
 // What the store could not take is known all the same: the Job of it may have run, and gone, meanwhile. And while the store
 // takes nothing, nothing else begins.
 func TestStoreIsAway(t *testing.T) {
+	for name, terms := range map[string]int{"for a moment": 1, "for longer than the term": 2} {
+		t.Run(name, func(t *testing.T) { storeIsAway(t, terms) })
+	}
+}
+
+func storeIsAway(t *testing.T, terms int) {
 	f := newRun(t, karo.OrderParallel, "a")
 	f.away = errors.New("etcdserver: no leader")
 	if err := f.step(); !errors.Is(err, f.away) {
@@ -250,6 +262,9 @@ func TestStoreIsAway(t *testing.T) {
 		t.Errorf("another one: got error %v and the jobs %v, want that it waits", err, jobs.Items)
 	}
 	f.away = nil
+	if terms > 1 {
+		f.begin(f.Executor)
+	}
 	f.made.Clear() // The informer of the Jobs has seen it come and go.
 	f.expect("the store is back", failed, failed)
 	if got := f.stored["e"].Status.Actions[0]; got.JobUID != uid || got.Reason != "JobGone" || f.job("a") != nil {
@@ -258,6 +273,17 @@ func TestStoreIsAway(t *testing.T) {
 	if err := f.sync(t.Context(), other); err != nil || f.stored["other"].Status.Phase != running {
 		t.Errorf("another one, then: got error %v, %+v", err, f.stored["other"].Status)
 	}
+	f.see()
+	if f.forgetBegun(); !isEmpty(&f.begun) {
+		t.Error("what is recorded is kept as if it were not")
+	}
+}
+
+func isEmpty(m *sync.Map) bool {
+	for range m.Range {
+		return false
+	}
+	return true
 }
 
 // A Job that a request brought after the Execution was cancelled is stopped, though no status names it.

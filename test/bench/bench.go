@@ -285,6 +285,18 @@ func newJob(namespace string, number int) (*batchv1.Job, error) {
 	return job, nil
 }
 
+// newJobs makes n such Jobs, numbered from first on.
+func newJobs(namespace string, first, n int) ([]*batchv1.Job, error) {
+	made := make([]*batchv1.Job, n)
+	for i := range made {
+		var err error
+		if made[i], err = newJob(namespace, first+i); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
 // memory returns a figure of the memory of Karo, in MiB, by its name in /proc.
 func (b *bench) memory(figure string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.karo.Process().PID()))
@@ -329,7 +341,7 @@ func (b *bench) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return wait.PollUntilContextTimeout(ctx, interval, time.Minute, false, func(context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, interval, 5*time.Minute, false, func(context.Context) (bool, error) {
 		after, err := b.cpu()
 		used := time.Duration(0)
 		for name := range after {

@@ -31,19 +31,20 @@ func idleMemory(_ context.Context, b *bench) ([]*result, error) {
 // latency is the time from a notification to its Job when there is nothing else to do, beside the two writes that are in
 // it at least.
 func latency(ctx context.Context, b *bench) ([]*result, error) {
-	const n, silent, silence = 60, 4, 5 * time.Second // After so long it has to be proven again that the caches are fresh.
+	const n, silent, silence = 10, 4, 5 * time.Second // After so long it has to be proven again that the caches are fresh.
 	namespace, counter, err := b.newRound(ctx, n)
 	if err != nil {
 		return nil, err
 	}
 	defer counter.stop()
+	quiet := func() error { return b.settle(ctx) }
 	var ratios []float64
 	var aggregated, creates, acks, whole []time.Duration
 	for round := range b.rounds {
 		// What is created is an Execution, by hand, which is the same object. Its Job is waited for in between.
 		var byHand []time.Duration
 		for range n {
-			took, err := timed(1, func(int) error {
+			took, err := timed(1, quiet, func(int) error {
 				return b.client.KaroV1().RESTClient().Post().Namespace(namespace).Resource("alertreactions").Name("react").SubResource("executions").
 					Body([]byte(`{"apiVersion":"karo.io/v1","kind":"ExecutionRequest","labels":{"alertname":"BenchAlert"}}`)).Do(ctx).Error()
 			})
@@ -55,12 +56,12 @@ func latency(ctx context.Context, b *bench) ([]*result, error) {
 			}
 			byHand = append(byHand, took...)
 		}
-		raw, err := timed(n, func(i int) error {
-			job, err := newJob(namespace, round*n+i)
-			if err != nil {
-				return err
-			}
-			_, err = b.cluster.Client.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{})
+		made, err := newJobs(namespace, round*n, n)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := timed(n, quiet, func(i int) error {
+			_, err := b.cluster.Client.BatchV1().Jobs(namespace).Create(ctx, made[i], metav1.CreateOptions{})
 			return err
 		})
 		if err != nil {
@@ -69,7 +70,7 @@ func latency(ctx context.Context, b *bench) ([]*result, error) {
 		if err := counter.await(ctx, n); err != nil {
 			return nil, err
 		}
-		toJob, err := timed(n, func(i int) error {
+		toJob, err := timed(n, quiet, func(i int) error {
 			begin := time.Now()
 			if _, err := post(ctx, b.sender, b.triggerURL(namespace), bodyOf(newAlerts(alertName, round*n+i, 1))); err != nil {
 				return err
@@ -86,7 +87,7 @@ func latency(ctx context.Context, b *bench) ([]*result, error) {
 	afterSilence := make([]time.Duration, silent)
 	for i := range silent {
 		pause(ctx, silence)
-		one, err := timed(1, func(int) error {
+		one, err := timed(1, quiet, func(int) error {
 			if _, err := post(ctx, b.sender, b.triggerURL(namespace), bodyOf(newAlerts(alertName, b.rounds*n+i, 1))); err != nil {
 				return err
 			}
@@ -107,10 +108,13 @@ func latency(ctx context.Context, b *bench) ([]*result, error) {
 	return []*result{r.reach("<= 1.2", r.Value <= 1.2)}, nil
 }
 
-// timed does something n times, one after the other, and returns how long each took.
-func timed(n int, do func(i int) error) ([]time.Duration, error) {
+// timed does something n times, each after something that is not timed, and returns how long each took.
+func timed(n int, first func() error, do func(i int) error) ([]time.Duration, error) {
 	took := make([]time.Duration, n)
 	for i := range n {
+		if err := first(); err != nil {
+			return nil, err
+		}
 		begin := time.Now()
 		if err := do(i); err != nil {
 			return nil, err
@@ -245,16 +249,16 @@ func (b *bench) rawJobs(ctx context.Context, n int) (perSec float64, err error) 
 	if err != nil {
 		return 0, err
 	}
+	made, err := newJobs(namespace, 0, n)
+	if err != nil {
+		return 0, err
+	}
 	begin := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
-	for i := range n {
+	for _, job := range made {
 		group.Go(func() error {
-			job, err := newJob(namespace, i)
-			if err != nil {
-				return err
-			}
-			_, err = client.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{})
+			_, err := client.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{})
 			return err
 		})
 	}
