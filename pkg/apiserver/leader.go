@@ -29,8 +29,8 @@ const (
 	leaseName = "karo-executor"
 	// leaseDuration is how long the others wait after they saw the lease renewed.
 	leaseDuration = 15 * time.Second
-	// renewDeadline is for how long a replica goes on without a renewal. What it has begun by then has the rest of the
-	// lease to arrive.
+	// renewDeadline is for how long a replica goes on without a renewal. Then it gives the lease back, and what it has begun
+	// may still arrive: no Job goes before jobs.MinLife has passed, so that none is created a second time by that.
 	renewDeadline = 10 * time.Second
 	// retryPeriod is how often a replica renews the lease, and the others look whether it is free.
 	retryPeriod = 2 * time.Second

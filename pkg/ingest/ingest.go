@@ -48,8 +48,8 @@ const (
 	// freshTimeout is how long a proof may take before the sender is told to try again.
 	freshTimeout = 5 * time.Second
 	// storeConcurrency is how many alerts of one notification are stored at a time. etcd commits concurrent writes
-	// together, so that as many wait for the disk once. The 32 notifications that are handled at a time stay with it below
-	// the 5,000 proposals above which etcd refuses more.
+	// together, so that as many wait for the disk once. The 32 notifications that a replica handles at a time stay with it
+	// below the 5,000 proposals above which etcd refuses more; of several replicas, what it refuses is answered 503.
 	storeConcurrency = 128
 )
 

@@ -40,7 +40,11 @@ func main() {
 	switch {
 	case err != nil:
 	case target.url != "":
-		err = target.drive(ctx, os.Stdout, *rounds)
+		var results []*result
+		begin := time.Now()
+		if results, err = target.drive(ctx, *rounds); err == nil {
+			err = finish(results, *out, begin)
+		}
 	default:
 		err = run(ctx, *only, *rounds, *out)
 	}

@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -18,14 +17,14 @@ type webhook struct {
 	alerts                            int
 }
 
-// drive sends alerts as to Karo, and says how fast they are acknowledged.
-func (w webhook) drive(ctx context.Context, out io.Writer, rounds int) error {
+// drive sends alerts as to Karo, and returns how fast they are acknowledged.
+func (w webhook) drive(ctx context.Context, rounds int) ([]*result, error) {
 	if w.alerts < groupSize || w.alerts%groupSize > 0 {
-		return fmt.Errorf("-alerts must be a multiple of %d", groupSize)
+		return nil, fmt.Errorf("-alerts must be a multiple of %d", groupSize)
 	}
 	client, err := rest.HTTPClientFor(&rest.Config{Host: w.url, BearerTokenFile: w.tokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: w.caFile}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var rates []float64
 	var took []time.Duration
@@ -33,12 +32,11 @@ func (w webhook) drive(ctx context.Context, out io.Writer, rounds int) error {
 		begin := time.Now()
 		each, err := sendGroups(ctx, client, w.url, w.alertName, w.alerts)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rates, took = append(rates, perSecond(w.alerts, time.Since(begin))), append(took, each...)
 	}
-	report(out, []*result{{Name: "alerts acknowledged per second, groups of 50", Value: median(rates), Rounds: rates, Parts: map[string]string{
+	return []*result{{Name: "alerts acknowledged per second, groups of 50", Value: median(rates), Rounds: rates, Parts: map[string]string{
 		"notification acknowledged, p50 (p99)": p50(took),
-	}}})
-	return nil
+	}}}, nil
 }

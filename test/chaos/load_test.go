@@ -56,7 +56,8 @@ func reactions() []*v1.AlertReaction {
 			{Name: "ID", Value: "labels.id"}, {Name: "OCCURRENCE", Value: "annotations.occurrence"}, {Name: "STATUS", Value: "status"},
 		}}
 	}
-	// The Job is removed as soon as its end is stored, so that only what is stored keeps it from running again.
+	// The Job is removed a minute after its end, jobs.MinLife, so that only what is stored keeps it from running again. In the
+	// short run that comes after the faults.
 	short := action("a", "localcluster/quick")
 	short.TTLSecondsAfterFinished = new(int32)
 	reaction := func(name string, spec v1.AlertReactionSpec) *v1.AlertReaction {
@@ -614,6 +615,9 @@ func (l *load) checkExecutions(namespace string, runs map[string]map[job]bool) {
 		}
 		if e.Status.Phase != want || !meta.IsStatusConditionTrue(e.Status.Conditions, v1.ConditionFinished) {
 			l.t.Errorf("execution %s/%s is %s: %+v", namespace, e.Name, e.Status.Phase, e.Status)
+		}
+		if e.Spec.Alert.Annotations["occurrence"] == "" {
+			l.t.Errorf("execution %s/%s has lost the annotations of its alert", namespace, e.Name)
 		}
 	}
 	for _, r := range reactions() {

@@ -46,8 +46,9 @@ type Handler interface {
 // bound to the size that an object may have.
 type NotificationREST struct {
 	Handler Handler
-	// Limiter bounds what is in memory at a time.
-	Limiter *Limiter
+	// Limiter bounds what is in memory at a time, and Simulations what is of notifications to simulate, so that whoever
+	// simulates takes no place of what is to be stored.
+	Limiter, Simulations *Limiter
 	// Resource is what a name that is neither Trigger nor Simulate is not found in.
 	Resource string
 }
@@ -60,16 +61,16 @@ func (*NotificationREST) NewConnectOptions() (runtime.Object, bool, string) { re
 
 // Connect implements rest.Connecter.
 func (r *NotificationREST) Connect(ctx context.Context, name string, _ runtime.Object, responder rest.Responder) (http.Handler, error) {
-	handle, limit := r.Handler.Trigger, int64(MaxBodyBytes)
+	handle, limit, limiter := r.Handler.Trigger, int64(MaxBodyBytes), r.Limiter
 	switch name {
 	case Trigger:
 	case Simulate:
-		handle, limit = r.Handler.Simulate, maxSimulateBytes
+		handle, limit, limiter = r.Handler.Simulate, maxSimulateBytes, r.Simulations
 	default:
 		return nil, apierrors.NewMethodNotSupported(karo.Resource(r.Resource), "create")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		release, err := r.Limiter.acquire(ctx, req, limit)
+		release, err := limiter.acquire(ctx, req, limit)
 		if err != nil {
 			metrics.Unavailable("waiting for its turn")
 			responder.Error(err)

@@ -128,6 +128,27 @@ func TestWhoIsSlowLosesItsPlace(t *testing.T) {
 	}
 }
 
+// However much is simulated, what is to be stored has its place.
+func TestSimulationsTakeNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &NotificationREST{Handler: quickHandler{}, Limiter: NewLimiter(), Simulations: NewLimiter(), Resource: "alerts"}
+		for _, sender := range []string{"a", "b"} {
+			defer mustAcquire(from(t.Context(), sender), t, r.Simulations, maxSenderBytes)()
+		}
+		for name, want := range map[string]bool{Trigger: true, Simulate: false} {
+			var got answer
+			handler, err := r.Connect(from(t.Context(), "c"), name, nil, &got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(`{"alerts": []}`)))
+			if (got.err == nil) != want || got.err != nil && !apierrors.IsServiceUnavailable(got.err) {
+				t.Errorf("%s: got error %v", name, got.err)
+			}
+		}
+	})
+}
+
 // send1 begins a request of HTTP/1.1 with a body of size, and does not read the answer.
 func send1(conn net.Conn, body string, size int) error {
 	_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: karo\r\nContent-Length: %d\r\n\r\n%s", size, body)

@@ -75,7 +75,7 @@ func (s *Stores) Records() *records.Records {
 // Versions returns the resources of every version. Notifications go to handler, firing counts the alerts that a reaction
 // answers, and wrote is told the resource version of every reaction that is written.
 func (s *Stores) Versions(handler alert.Handler, firing alertreaction.CountFiring, wrote func(resourceVersion string)) map[string]map[string]rest.Storage {
-	limiter := alert.NewLimiter()
+	limiter, simulations := alert.NewLimiter(), alert.NewLimiter()
 	reactions := alertreaction.NewREST(s.AlertReactions.Store, firing, wrote)
 	return map[string]map[string]rest.Storage{
 		v1.SchemeGroupVersion.Version: {
@@ -85,8 +85,8 @@ func (s *Stores) Versions(handler alert.Handler, firing alertreaction.CountFirin
 			"executions":                s.Executions.Execution,
 			"executions/status":         s.Executions.Status,
 			"executions/cancel":         execution.NewCancelREST(s.Executions.OwnStatus),
-			"alerts":                    alert.NewREST(s.Alerts, &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "alerts"}),
-			"clusteralerts":             &alert.ClusterREST{NotificationREST: &alert.NotificationREST{Handler: handler, Limiter: limiter, Resource: "clusteralerts"}},
+			"alerts":                    alert.NewREST(s.Alerts, &alert.NotificationREST{Handler: handler, Limiter: limiter, Simulations: simulations, Resource: "alerts"}),
+			"clusteralerts":             &alert.ClusterREST{NotificationREST: &alert.NotificationREST{Handler: handler, Limiter: limiter, Simulations: simulations, Resource: "clusteralerts"}},
 			"reactionrevisions":         readonly.New(s.Revisions),
 		},
 		v1alpha1.SchemeGroupVersion.Version: {
