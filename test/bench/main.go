@@ -89,11 +89,11 @@ type line struct {
 var lines = []line{
 	{name: "idle", measure: idleMemory},
 	{name: "latency", measure: latency},
-	{name: "notification", measure: largeNotification, alone: true}, // Of a cluster of its own, while this one is idle.
 	{name: "ingest", measure: ingest, alone: true},
 	{name: "storm", measure: storm, alone: true},
 	{name: "reactions", measure: manyReactions, alone: true},
 	{name: "fairness", measure: fairness, alone: true},
+	{name: "notification", measure: largeNotification, alone: true}, // Of a cluster of its own, while this one is idle.
 	{name: "crashes", measure: crashes, alone: true},
 	{name: "scale", measure: scale, alone: true},
 }
