@@ -6,8 +6,6 @@ package localcluster
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -122,17 +120,4 @@ func (a *Alertmanager) Send(ctx context.Context, alerts ...Alert) error {
 		return fmt.Errorf("sending alerts: alertmanager answers %s", resp.Status)
 	}
 	return nil
-}
-
-// trusting returns a client that trusts a certificate authority.
-func trusting(caFile string) (*http.Client, error) {
-	ca, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("%s holds no certificate", caFile)
-	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}, nil
 }

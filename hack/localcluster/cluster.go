@@ -69,10 +69,6 @@ type Cluster struct {
 	port   int
 	log    io.Writer
 
-	karoCA      *authority
-	karoServing pair
-	karoHTTP    *http.Client // trusts karoCA
-
 	lock      sync.Mutex
 	processes []*Process
 	balancers []*balancer

@@ -4,108 +4,82 @@
 package localcluster
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
 
-	"k8s.io/client-go/util/keyutil"
+	"karo.io/karo/pkg/pki"
 )
 
 // authority is a certificate authority whose files are in a directory.
 type authority struct {
-	dir  string
-	cert *x509.Certificate
-	key  crypto.Signer
+	*pki.Authority
+	dir string
 }
 
 // pair is a certificate with its key, in files.
 type pair struct{ cert, key string }
 
 func newAuthority(dir, name string) (*authority, error) {
-	a := &authority{dir: dir}
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: name},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	from, until := validity()
+	made, err := pki.NewAuthority(name, from, until)
+	if err != nil {
+		return nil, err
 	}
-	cert, key, _, err := a.sign(name, template)
-	a.cert, a.key = cert, key
+	a := &authority{Authority: made, dir: dir}
+	_, err = a.write(name, made.Pair)
 	return a, err
+}
+
+// validity returns from when and until when a certificate holds that is made now.
+func validity() (from, until time.Time) {
+	now := time.Now()
+	return now.Add(-time.Minute), now.Add(365 * 24 * time.Hour)
 }
 
 // file returns the path of the authority's own certificate.
 func (a *authority) file() string {
-	return filepath.Join(a.dir, a.cert.Subject.CommonName+".crt")
+	return filepath.Join(a.dir, a.Certificate.Subject.CommonName+".crt")
 }
 
 // client signs a certificate that authenticates a user.
 func (a *authority) client(name string, groups ...string) (pair, error) {
-	_, _, files, err := a.sign(name, &x509.Certificate{
+	return a.sign(name, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name, Organization: groups},
-		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
-	return files, err
 }
 
 // serving signs a certificate for a server on loopback that also has other names.
 func (a *authority) serving(name string, names ...string) (pair, error) {
-	_, _, files, err := a.sign(name, &x509.Certificate{
+	return a.sign(name, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
-		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    append([]string{"localhost"}, names...),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	})
-	return files, err
 }
 
-func (a *authority) sign(file string, template *x509.Certificate) (*x509.Certificate, crypto.Signer, pair, error) {
-	fail := func(err error) (*x509.Certificate, crypto.Signer, pair, error) {
-		return nil, nil, pair{}, fmt.Errorf("certificate %s: %w", file, err)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func (a *authority) sign(file string, template *x509.Certificate) (pair, error) {
+	template.NotBefore, template.NotAfter = validity()
+	signed, err := a.Sign(template)
 	if err != nil {
-		return fail(err)
+		return pair{}, err
 	}
-	template.NotBefore = time.Now().Add(-time.Minute)
-	template.NotAfter = time.Now().Add(365 * 24 * time.Hour)
-	if template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62)); err != nil {
-		return fail(err)
+	return a.write(file, signed)
+}
+
+func (a *authority) write(name string, made pki.Pair) (pair, error) {
+	files := pair{cert: filepath.Join(a.dir, name+".crt"), key: filepath.Join(a.dir, name+".key")}
+	if err := os.WriteFile(files.cert, made.Cert, 0o600); err != nil {
+		return pair{}, fmt.Errorf("certificate %s: %w", name, err)
 	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, crypto.Signer(key)
+	if err := os.WriteFile(files.key, made.Key, 0o600); err != nil {
+		return pair{}, fmt.Errorf("key of certificate %s: %w", name, err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		return fail(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return fail(err)
-	}
-	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
-	if err != nil {
-		return fail(err)
-	}
-	files := pair{cert: filepath.Join(a.dir, file+".crt"), key: filepath.Join(a.dir, file+".key")}
-	if err := os.WriteFile(files.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		return fail(err)
-	}
-	if err := os.WriteFile(files.key, keyPEM, 0o600); err != nil {
-		return fail(err)
-	}
-	return cert, key, files, nil
+	return files, nil
 }

@@ -18,11 +18,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/cert"
 
 	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/bookkeeping"
@@ -38,6 +41,7 @@ import (
 	"karo.io/karo/pkg/precedence"
 	"karo.io/karo/pkg/records"
 	karorest "karo.io/karo/pkg/registry/karo/rest"
+	"karo.io/karo/pkg/servingcert"
 	"karo.io/karo/pkg/storecache"
 )
 
@@ -109,6 +113,8 @@ type Server struct {
 	pause     *pause
 	leader    *leader
 	giveWay   func(ctx context.Context)
+	// certificate is nil if one is given.
+	certificate *servingcert.Manager
 }
 
 // New puts a Server together. It asks the cluster whether it may serve karo.io there.
@@ -127,6 +133,14 @@ func (c CompletedConfig) New(ctx context.Context) (*Server, error) {
 	if err := refuseCRDs(ctx, clientConfig); err != nil {
 		return nil, err
 	}
+	if c.generic.SecureServing.Cert == nil {
+		if s.certificate, err = ownCertificate(ctx, client, clientConfig, c.extra.Namespace); err != nil {
+			return nil, err
+		}
+		c.generic.SecureServing.Cert = s.certificate
+	}
+	serving := c.generic.SecureServing.Cert
+	metrics.ServingCertificate(func() time.Time { return endOf(serving) })
 	metrics.Register()
 
 	informers := c.generic.SharedInformerFactory.Core().V1().Namespaces()
@@ -301,6 +315,9 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Go(func() { s.memory.Run(background, s.giveWay) })
 	running.Go(func() { s.notes.Run(background) })
 	running.Go(func() { s.pause.run(background) })
+	if s.certificate != nil {
+		running.Go(func() { s.certificate.Run(background) })
+	}
 	if s.etcd != nil {
 		running.Go(func() { s.etcd.Maintain(background, func(full error) { s.tellFull(background, full) }) })
 	}
@@ -320,6 +337,33 @@ func (s *Server) Run(ctx context.Context) error {
 		s.events.Shutdown()
 	}()
 	return s.generic.PrepareRun().RunWithContext(ctx)
+}
+
+// endOf returns when the certificate ends that is served now; one that cannot be read has ended.
+func endOf(serving dynamiccertificates.CertKeyContentProvider) time.Time {
+	content, _ := serving.CurrentCertKeyContent()
+	certs, err := cert.ParseCertsPEM(content)
+	if err != nil {
+		return time.Time{}
+	}
+	return certs[0].NotAfter
+}
+
+// ownCertificate returns the certificate that is made for the APIServices of this group.
+func ownCertificate(ctx context.Context, client kubernetes.Interface, config *rest.Config, namespace string) (*servingcert.Manager, error) {
+	services, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("client of the cluster: %w", err)
+	}
+	var names []string
+	for _, version := range Scheme.PrioritizedVersionsForGroup(karo.GroupName) {
+		names = append(names, version.Version+"."+version.Group)
+	}
+	certificate := servingcert.New(client, services, namespace, names...)
+	if err := certificate.Sync(ctx); err != nil {
+		return nil, fmt.Errorf("serving certificate: %w", err)
+	}
+	return certificate, nil
 }
 
 // refuseCRDs fails when a CustomResourceDefinition holds the API group: the cluster would serve that in our place, or

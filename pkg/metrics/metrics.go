@@ -7,8 +7,10 @@ package metrics
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/collectors/version"
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 )
@@ -60,6 +62,12 @@ var (
 		Help:           "1 while nothing runs and notifications are refused, since the store is not the one that the cluster knows; else 0.",
 		StabilityLevel: metrics.ALPHA,
 	})
+	servingCertificate atomic.Pointer[func() time.Time]
+	certificateEnds    = metrics.NewGaugeFunc(&metrics.GaugeOpts{
+		Name:           "karo_serving_certificate_not_after_seconds",
+		Help:           "When the certificate that is served ends, in seconds since 1970.",
+		StabilityLevel: metrics.ALPHA,
+	}, func() float64 { return float64((*servingCertificate.Load())().Unix()) })
 	etcdSize      = etcdGauge("karo_etcd_size_bytes", "Size of the file of the embedded etcd, which its quota is for.")
 	etcdInUse     = etcdGauge("karo_etcd_in_use_bytes", "What is in use of the file of the embedded etcd.")
 	etcdQuota     = etcdGauge("karo_etcd_quota_bytes", "Size at which the embedded etcd refuses to grow.")
@@ -86,10 +94,18 @@ func etcdGauge(name, help string) *metrics.Gauge {
 	return metrics.NewGauge(&metrics.GaugeOpts{Name: name, Help: help, StabilityLevel: metrics.ALPHA})
 }
 
+// ServingCertificate has it served when the certificate ends.
+func ServingCertificate(ends func() time.Time) {
+	if servingCertificate.Swap(&ends) == nil {
+		legacyregistry.RawMustRegister(certificateEnds)
+	}
+}
+
 // Register has the metrics served.
 var Register = sync.OnceFunc(func() {
 	legacyregistry.MustRegister(alertsReceived, jobsCreated, reconcileDuration, runs, notifications, unavailable, panicked, paused)
 	legacyregistry.CustomMustRegister(&undecodable)
+	legacyregistry.RawMustRegister(version.NewCollector("karo"))
 })
 
 // RegisterEtcd has the metrics of an embedded etcd served.

@@ -27,6 +27,7 @@ import (
 	"karo.io/karo/hack/localcluster"
 	v1 "karo.io/karo/pkg/apis/karo/v1"
 	"karo.io/karo/pkg/generated/clientset/versioned"
+	"karo.io/karo/pkg/servingcert"
 )
 
 // trial takes some of Karo's rights away at a time and does what needs each of them.
@@ -36,6 +37,7 @@ type trial struct {
 	// unbound is a binding to a role of the cluster, as kubectl names it, that is taken away; without are the rights that
 	// Karo has by it. The cluster does not serve karo.io then.
 	unbound []string
+	first   func(t *testing.T)                      // done before Karo starts; may be nil
 	do      func(t *testing.T) (says func() string) // nil: to start is enough
 	// env is set for the trial, where a right is for clusters that can do less than this one.
 	env [2]string
@@ -56,10 +58,10 @@ var trials = []trial{
 	{
 		// A cluster that streams no lists is listed first.
 		name: "caches are listed", env: [2]string{"KUBE_FEATURE_WatchListClient", "false"},
-		without: verbOf("list", "namespaces jobs pods "+admissionObjects),
+		without: verbOf("list", "namespaces jobs pods secrets apiservices "+admissionObjects),
 	},
 	{name: "the lease is read", without: []string{"get leases"}},
-	{name: "caches are watched", without: verbOf("watch", "namespaces "+admissionObjects)},
+	{name: "caches are watched", without: verbOf("watch", "namespaces secrets apiservices "+admissionObjects)},
 	{name: "jobs and pods are watched", without: verbOf("watch", "jobs pods")},
 	{name: "no other definition of the kinds", without: []string{"list customresourcedefinitions"}},
 	{
@@ -67,6 +69,29 @@ var trials = []trial{
 		do: func(t *testing.T) func() string {
 			kubectl(t, "", "delete", "lease", "karo-executor", "-n", localcluster.KaroNamespace)
 			return nil
+		},
+	},
+	{name: "the APIServices are read", without: []string{"get apiservices"}},
+	{name: "the serving certificate is read", without: []string{"get secrets"}},
+	{
+		name: "the serving certificate is written again", without: []string{"create secrets"},
+		do: func(t *testing.T) func() string {
+			kubectl(t, "", "delete", "secret", servingcert.SecretName, "-n", localcluster.KaroNamespace)
+			return nil
+		},
+	},
+	{
+		name: "the serving certificate is replaced", without: []string{"update secrets"},
+		do: func(t *testing.T) func() string {
+			kubectl(t, "", "patch", "secret", servingcert.SecretName, "-n", localcluster.KaroNamespace, "-p", `{"stringData": {"ca.key": "garbage"}}`)
+			return nil
+		},
+	},
+	{
+		// Karo makes another certificate when it starts, which the kube-apiserver does not trust yet.
+		name: "the kube-apiserver is told whom to trust", without: []string{"patch apiservices"},
+		first: func(t *testing.T) {
+			kubectl(t, "", "delete", "secret", servingcert.SecretName, "-n", localcluster.KaroNamespace)
 		},
 	},
 	{name: "the lease is renewed", without: []string{"update leases"}},
@@ -222,6 +247,9 @@ func TestEveryRightIsNeeded(t *testing.T) {
 			}
 			if trial.env[0] != "" {
 				t.Setenv(trial.env[0], trial.env[1])
+			}
+			if trial.first != nil {
+				trial.first(t)
 			}
 			info, err := os.Stat(karo.Process().LogFile)
 			if err != nil {

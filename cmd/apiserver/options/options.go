@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"time"
@@ -29,7 +30,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/cli/globalflag"
-	netutils "k8s.io/utils/net"
+	"k8s.io/component-base/metrics/legacyregistry"
 
 	"karo.io/karo/pkg/admission/ownerreview"
 	"karo.io/karo/pkg/admission/reactionreview"
@@ -38,6 +39,7 @@ import (
 	"karo.io/karo/pkg/apiserver"
 	"karo.io/karo/pkg/embeddedetcd"
 	"karo.io/karo/pkg/generated/openapi"
+	"karo.io/karo/pkg/servingcert"
 	"karo.io/karo/pkg/setaside"
 	"karo.io/karo/pkg/storagecodec"
 )
@@ -78,6 +80,8 @@ type Options struct {
 	AlertMemory time.Duration
 	// MaxReactions and MaxExecutions are how many of each a namespace may have; 0 is no limit.
 	MaxReactions, MaxExecutions int
+	// MetricsBindAddress is where the metrics are served to anybody, without TLS; nowhere if it is empty.
+	MetricsBindAddress string
 }
 
 // New returns the default options.
@@ -98,10 +102,10 @@ func New() *Options {
 	// A watch never ends by itself, and without a grace period the server waits for all of them for a minute. With one
 	// it ends them first; requests in flight are waited for all the same.
 	o.ServerRun.ShutdownWatchTerminationGracePeriod = 5 * time.Second
-	// Without a certificate one is made at each start, in memory: a file would be of use to nobody.
 	// Of Executions and Alerts there may be as many as there are alerts, and the informers of this process hold them already.
 	// A watch cache would hold them once more, and each of their changes of the last minutes, for a few watchers.
 	o.Recommended.Etcd.WatchCacheSizes = []string{"executions.karo.io#0", "alerts.karo.io#0"}
+	// Without the files of a certificate, one is in a Secret.
 	o.Recommended.SecureServing.ServerCert.CertDirectory = ""
 	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
 	// their own, and everything that comes through the kube-apiserver has passed the fairness there.
@@ -147,12 +151,17 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.DurationVar(&o.AlertMemory, "alert-memory", o.AlertMemory, "How long an alert is remembered after it was last seen. An alert that is forgotten runs again when it is sent again.")
 	fs.IntVar(&o.MaxReactions, "max-reactions-per-namespace", o.MaxReactions, "How many AlertReactions a namespace may have; 0 is no limit. More are refused.")
 	fs.IntVar(&o.MaxExecutions, "max-executions-per-namespace", o.MaxExecutions, "How many Executions a namespace may have; 0 is no limit. For more, the run is refused and the answer to the notification says so; it runs at a later notification once there is room.")
+	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Address, as :8080, at which /metrics is served without TLS and without asking who wants it. Without one it is served, like everything, at --secure-port, to who may get it.")
 
 	fs = sections.FlagSet("etcd")
 	o.Recommended.Etcd.AddFlags(fs)
 	fs.Lookup("etcd-servers").Usage += " Without any, the server brings its own, which keeps its data in --data-dir."
 	fs.Lookup("etcd-prefix").Usage = "What the names of all keys in etcd begin with. It can never change: whatever was stored under another one is not found."
-	o.Recommended.SecureServing.AddFlags(sections.FlagSet("secure serving"))
+	fs = sections.FlagSet("secure serving")
+	o.Recommended.SecureServing.AddFlags(fs)
+	fs.Lookup("tls-cert-file").Usage = "File of the certificate to serve with, and of those between it and its authority; read again when it changes. " +
+		"Without one, a certificate is made, kept in the Secret " + servingcert.SecretName + " of --namespace, and replaced before it ends; caBundle of Karo's APIServices is kept right for it."
+	fs.Lookup("cert-dir").Hidden = true // There is nothing to be written there.
 	o.Recommended.Authentication.AddFlags(sections.FlagSet("authentication"))
 	o.Recommended.Authorization.AddFlags(sections.FlagSet("authorization"))
 	o.Recommended.Admission.AddFlags(sections.FlagSet("admission"))
@@ -219,6 +228,11 @@ func (o *Options) Validate() error {
 	if o.AlertMemory < minAlertMemory {
 		errs = append(errs, fmt.Errorf("--alert-memory must be at least %s: an alert that is forgotten while it fires runs again", minAlertMemory))
 	}
+	if o.MetricsBindAddress != "" {
+		if _, _, err := net.SplitHostPort(o.MetricsBindAddress); err != nil {
+			errs = append(errs, fmt.Errorf("--metrics-bind-address must be an address and a port, as :8080: %w", err))
+		}
+	}
 	if o.MaxReactions < 0 {
 		errs = append(errs, errors.New("--max-reactions-per-namespace must be 0 or greater"))
 	}
@@ -249,9 +263,6 @@ func (o *Options) checkClients() error {
 
 // Config turns the options into the configuration of a server.
 func (o *Options) Config() (*apiserver.Config, error) {
-	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{netutils.ParseIPSloppy("127.0.0.1")}); err != nil {
-		return nil, fmt.Errorf("self-signed certificate: %w", err)
-	}
 	generic := genericapiserver.NewRecommendedConfig(apiserver.Codecs)
 	namer := openapinamer.NewDefinitionNamer(apiserver.Scheme)
 	generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
@@ -264,6 +275,7 @@ func (o *Options) Config() (*apiserver.Config, error) {
 	if err := o.Recommended.ApplyTo(generic); err != nil {
 		return nil, err
 	}
+	generic.EffectiveVersion = effectiveVersion{generic.EffectiveVersion}
 	generic.RESTOptionsGetter = setaside.Options(generic.RESTOptionsGetter)
 	config := &apiserver.Config{GenericConfig: generic, ExtraConfig: apiserver.ExtraConfig{
 		Namespace:       o.Namespace,
@@ -282,6 +294,13 @@ func (o *Options) Run(ctx context.Context) error {
 	// Before there is an etcd, with its data and its log, for nothing.
 	if err := o.checkClients(); err != nil {
 		return err
+	}
+	if o.MetricsBindAddress != "" {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.MetricsBindAddress)
+		if err != nil {
+			return fmt.Errorf("--metrics-bind-address: %w", err)
+		}
+		defer serveMetrics(listener)()
 	}
 	identity := ""
 	var etcd *embeddedetcd.Server
@@ -317,12 +336,22 @@ func (o *Options) Run(ctx context.Context) error {
 	return nil
 }
 
+// serveMetrics serves the metrics, and nothing else, until stop is called.
+func serveMetrics(listener net.Listener) (stop func()) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", legacyregistry.Handler())
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return func() { _ = server.Close() }
+}
+
 // NewCommand returns the command of karo-apiserver.
 func NewCommand() *cobra.Command {
 	o := New()
 	cmd := &cobra.Command{
 		Use:          commandName,
 		Long:         "Serve the karo.io API group to a cluster and turn alerts into Jobs.",
+		Version:      binaryVersion(),
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -335,6 +364,7 @@ func NewCommand() *cobra.Command {
 			return o.Run(cmd.Context())
 		},
 	}
+	cmd.SetVersionTemplate(binary() + "\n")
 	sections := o.Flags()
 	for _, fs := range sections.FlagSets {
 		cmd.Flags().AddFlagSet(fs)

@@ -5,7 +5,10 @@ package options
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/version"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -52,6 +56,7 @@ func TestValidate(t *testing.T) {
 		"--alert-memory":                 func(o *Options) { o.AlertMemory = time.Hour },
 		"--max-reactions-per-namespace":  func(o *Options) { o.MaxReactions = -1 },
 		"--max-executions-per-namespace": func(o *Options) { o.MaxExecutions = -1 },
+		"--metrics-bind-address":         func(o *Options) { o.MetricsBindAddress = "8080" },
 	} {
 		o := New()
 		set(o)
@@ -133,6 +138,56 @@ func TestNamespace(t *testing.T) {
 		o.Namespace = test.flag
 		if err := o.Complete(); err != nil || o.Namespace != test.want {
 			t.Errorf("%+v: %s, %v", test, o.Namespace, err)
+		}
+	}
+}
+
+// At the address of the metrics there is nothing else.
+func TestMetrics(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := serveMetrics(listener)
+	get := func(path string) (*http.Response, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return http.DefaultClient.Do(req)
+	}
+	for path, want := range map[string]int{"/metrics": 200, "/debug/pprof/": 404, "/": 404, "/healthz": 404} {
+		resp, err := get(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != want || want == 200 && !strings.Contains(string(text), "go_goroutines") {
+			t.Errorf("%s: %d, %v: %.100s", path, resp.StatusCode, err, text)
+		}
+	}
+	stop()
+	if _, err := get("/metrics"); err == nil {
+		t.Error("it is served after its end")
+	}
+}
+
+// What is printed, served and counted as the version is the one that was built.
+func TestVersion(t *testing.T) {
+	set := func(v string) { version.Version = v }
+	defer set(version.Version)
+	for built, want := range map[string]string{"": "devel", "v1.2.3": "v1.2.3"} {
+		set(built)
+		var out strings.Builder
+		cmd := NewCommand()
+		cmd.SetOut(&out)
+		cmd.SetArgs([]string{"--version"})
+		if err := cmd.Execute(); err != nil || !strings.HasPrefix(out.String(), "karo-apiserver "+want+" (revision ") || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%q, error %v", out.String(), err)
+		}
+		if got := (effectiveVersion{}).Info().GitVersion; got != want {
+			t.Errorf("/version says %s, want %s", got, want)
 		}
 	}
 }
