@@ -9,6 +9,6 @@ set -o errexit -o nounset -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 find . -name '*.go' -print0 | xargs -0 gofmt -w
-for module in . hack/tools hack/tools/helm hack/tools/lint; do
+for module in . hack/tools hack/tools/helm hack/tools/image hack/tools/lint; do
 	(cd "${module}" && go mod tidy)
 done

@@ -13,7 +13,7 @@ if [[ -n "${bad}" ]]; then
 	printf 'not formatted:\n%s\nRun "make update".\n' "${bad}" >&2
 	exit 1
 fi
-for module in . hack/tools hack/tools/helm hack/tools/lint; do
+for module in . hack/tools hack/tools/helm hack/tools/image hack/tools/lint; do
 	if ! (cd "${module}" && go mod tidy -diff); then
 		printf '%s/go.mod is not tidy. Run "make update".\n' "${module}" >&2
 		exit 1
