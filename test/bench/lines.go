@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -237,7 +238,8 @@ func storm(ctx context.Context, b *bench) ([]*result, error) {
 	return []*result{r.reach(">= 0.75", r.Value >= 0.75)}, nil
 }
 
-// rawJobs creates Jobs like those of the reaction with a client of the bench, as many at a time as Karo does.
+// rawJobs creates Jobs like those of the reaction with a client of the bench, as many at a time as Karo does, and
+// watches them come, as it does those of Karo.
 func (b *bench) rawJobs(ctx context.Context, n int) (perSec float64, err error) {
 	const workers = 32
 	namespace, err := b.newNamespace(ctx)
@@ -253,15 +255,22 @@ func (b *bench) rawJobs(ctx context.Context, n int) (perSec float64, err error) 
 	if err != nil {
 		return 0, err
 	}
+	counter, err := b.countJobs(ctx, namespace, n)
+	if err != nil {
+		return 0, err
+	}
+	defer counter.stop()
 	begin := time.Now()
-	group, ctx := errgroup.WithContext(ctx)
+	group, creating := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for _, job := range made {
 		group.Go(func() error {
-			_, err := client.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{})
+			_, err := client.BatchV1().Jobs(namespace).Create(creating, job, metav1.CreateOptions{})
 			return err
 		})
 	}
-	err = group.Wait()
-	return perSecond(n, time.Since(begin)), err
+	if err := errors.Join(group.Wait(), counter.await(ctx, n)); err != nil {
+		return 0, err
+	}
+	return perSecond(n, time.Since(begin)), nil
 }
