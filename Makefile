@@ -20,7 +20,7 @@ LDFLAGS = -s -w -X github.com/prometheus/common/version.Version=$(VERSION) -X gi
 build: ## Build bin/karo-apiserver
 	go build -ldflags "$(LDFLAGS)" -o bin/karo-apiserver ./cmd/apiserver
 
-IMAGE ?= karo:$(VERSION)
+IMAGE ?= localhost/karo:$(VERSION)
 ARCHITECTURES ?= amd64 arm64
 
 .PHONY: image

@@ -123,7 +123,9 @@ func (x *term) storeStatus(ctx context.Context, e *karo.Execution) error {
 		return err
 	}
 	x.outage.Store(nil)
-	x.begun.Delete(e.UID)
+	if isFinished(stored.Status.Phase) || !lacksJobs(stored) {
+		x.begun.Delete(e.UID)
+	}
 	x.own.Store(e.UID, stored)
 	// The informer may have been faster, and then tells no more of it.
 	seen, exists, err := x.executions.GetStore().GetByKey(e.Namespace + "/" + e.Name)

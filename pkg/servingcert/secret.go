@@ -26,8 +26,9 @@ const (
 	caValidFor, caRenewal = 730 * 24 * time.Hour, 2 * leafValidFor
 	// leafValidFor is for how long a certificate is made. A new one is made once less than leafRenewal is left.
 	leafValidFor, leafRenewal = 90 * 24 * time.Hour, 30 * 24 * time.Hour
-	// skew is by how much the clock of whoever asks may be behind.
-	skew = time.Hour
+	// skew is by how much the clock of whoever asks may be behind. The keys are made for nothing else, so that a certificate may
+	// hold for a time at which there was none.
+	skew = 48 * time.Hour
 
 	// What is in the Secret, beside tls.crt and tls.key: the authority that signs, and all those to be trusted.
 	keyAuthority, keyAuthorityKey, keyTrusted = "ca.crt", "ca.key", "ca-bundle.crt"
@@ -85,13 +86,16 @@ func next(m *material, names []string, trustedByAll func(*x509.Certificate) bool
 	made := *m
 	made.trusted = slices.DeleteFunc(slices.Clone(m.trusted), func(ca *x509.Certificate) bool { return now.After(ca.NotAfter) })
 	useless := !made.verifies(now)
-	if until(made.authority.Certificate, now) < caRenewal {
+	// An authority that was made by a clock that was ahead is of no use, and nothing that it signs would be.
+	early := useless && now.Before(made.authority.Certificate.NotBefore)
+	if early || until(made.authority.Certificate, now) < caRenewal {
 		err := made.addAuthority(now)
 		if err == nil && useless {
 			err = made.sign(names, now)
 		}
-		return &made, "the authority ends soon", err
+		return &made, "the authority ends soon, or has yet to begin", err
 	}
+	known := made.leaf.CheckSignatureFrom(made.authority.Certificate) == nil
 	reason := ""
 	switch {
 	case useless:
@@ -100,10 +104,10 @@ func next(m *material, names []string, trustedByAll func(*x509.Certificate) bool
 		reason = "the certificate lacks a name"
 	case until(made.leaf, now) < leafRenewal:
 		reason = "the certificate ends soon"
-	case made.leaf.CheckSignatureFrom(made.authority.Certificate) != nil:
+	case !known:
 		reason = "there is a new authority"
 	}
-	if reason != "" && (useless || trustedByAll(made.authority.Certificate)) {
+	if reason != "" && (useless || known || trustedByAll(made.authority.Certificate)) {
 		return &made, reason, made.sign(names, now)
 	}
 	if len(made.trusted) < len(m.trusted) {

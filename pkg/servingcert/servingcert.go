@@ -3,10 +3,12 @@
 
 // Package servingcert makes the certificate that Karo serves with when none is given. It is in a Secret, which all replicas
 // share, together with the authority that signed it. The kube-apiserver learns from caBundle of Karo's APIServices whom to
-// trust. Both are replaced long before they end, and nothing is served that the kube-apiserver has not been told to trust.
+// trust. Both are replaced long before they end, and as long as what is served is valid, nothing else is served before the
+// kube-apiserver has been told to trust it.
 package servingcert
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -16,7 +18,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -34,6 +35,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"karo.io/karo/pkg/apis/karo"
 	"karo.io/karo/pkg/retryqueue"
 )
 
@@ -113,31 +115,32 @@ func (m *Manager) Sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	told := false
 	var errs []error
 	for _, service := range services {
-		errs = append(errs, m.tell(ctx, service, bundle))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
+		if !bytes.Equal(service.bundle, bundle) {
+			told = true
+			errs = append(errs, m.tell(ctx, service, bundle))
+		}
 	}
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	known := map[string]time.Time{}
 	for _, ca := range made.trusted {
 		since, ok := m.trustedSince[string(ca.Raw)]
-		if !ok {
+		if !ok || told {
 			since = m.clock.Now()
 		}
 		known[string(ca.Raw)] = since
 	}
 	m.trustedSince = known
-	return nil
+	return errors.Join(errs...)
 }
 
 // service is where an APIService says that it is served.
 type service struct {
-	name, host string
-	bundle     []byte
+	name, host, resourceVersion string
+	bundle                      []byte
 }
 
 // registered returns our APIServices. One that is not served in this namespace is another's, and one whose certificate is
@@ -168,7 +171,7 @@ func (m *Manager) registered(ctx context.Context) ([]service, error) {
 		if of.Spec.Service == nil || of.Spec.Service.Namespace != m.namespace || of.Spec.InsecureSkipTLSVerify {
 			continue
 		}
-		found = append(found, service{name: name, host: hostOf(of.Spec.Service.Name, m.namespace), bundle: of.Spec.CABundle})
+		found = append(found, service{name: name, host: hostOf(of.Spec.Service.Name, m.namespace), resourceVersion: obj.GetResourceVersion(), bundle: of.Spec.CABundle})
 	}
 	return found, nil
 }
@@ -193,6 +196,10 @@ func (m *Manager) syncSecret(ctx context.Context, services []service) (*material
 		if stored, err = parse(secret.Data); err != nil {
 			reason = "the Secret does not hold what it should: " + err.Error()
 		}
+		if err != nil && secret.Labels[karo.LabelManagedBy] != karo.ManagedBy {
+			return nil, fmt.Errorf("secret %s/%s is not Karo's: it lacks the label %s=%s and does not hold what it should, %w; remove it, or give --tls-cert-file",
+				m.namespace, SecretName, karo.LabelManagedBy, karo.ManagedBy, err)
+		}
 	}
 	m.lock.Lock()
 	current := stored
@@ -216,7 +223,10 @@ func (m *Manager) syncSecret(ctx context.Context, services []service) (*material
 		return nil, err
 	}
 	if missing {
-		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: m.namespace, Name: SecretName}, Type: corev1.SecretTypeTLS, Data: data}
+		secret = &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: m.namespace, Name: SecretName, Labels: map[string]string{karo.LabelManagedBy: karo.ManagedBy}},
+			Type:       corev1.SecretTypeTLS, Data: data,
+		}
 		_, err = client.Create(ctx, secret, metav1.CreateOptions{})
 	} else {
 		secret.Data = data
@@ -252,12 +262,12 @@ func (m *Manager) serve(made *material) {
 	}
 }
 
-// tell has an APIService say whom to trust.
+// tell has an APIService say whom to trust, unless it has changed since it was read.
 func (m *Manager) tell(ctx context.Context, s service, bundle []byte) error {
-	if apiequality.Semantic.DeepEqual(s.bundle, bundle) {
-		return nil
-	}
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"caBundle": bundle}})
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": s.resourceVersion},
+		"spec":     map[string]any{"caBundle": bundle},
+	})
 	if err != nil {
 		return err
 	}

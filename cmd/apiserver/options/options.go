@@ -105,13 +105,14 @@ func New() *Options {
 	// Of Executions and Alerts there may be as many as there are alerts, and the informers of this process hold them already.
 	// A watch cache would hold them once more, and each of their changes of the last minutes, for a few watchers.
 	o.Recommended.Etcd.WatchCacheSizes = []string{"executions.karo.io#0", "alerts.karo.io#0"}
+	o.Recommended.SecureServing.Required = true
 	// Without the files of a certificate, one is in a Secret.
 	o.Recommended.SecureServing.ServerCert.CertDirectory = ""
 	// Priority and fairness answers 429, after which Alertmanager sends no more; notifications have a limiter of
 	// their own, and everything that comes through the kube-apiserver has passed the fairness there.
 	o.Recommended.Features.EnablePriorityAndFairness = false
-	// A notification that waits holds a place among these, of which the limiter lets one sender have 128. Eight senders
-	// that all have as many waiting fill it, and what comes then is answered 503.
+	// A notification that waits holds a place among these, of which the limiters let one sender have 128, and 16 to simulate.
+	// Seven senders that all have as many waiting fill it, and what comes then is answered 503.
 	o.ServerRun.MaxMutatingRequestsInFlight = 1000
 	// The one place between the client of the cluster and the admission that it decides on.
 	o.Recommended.ExtraAdmissionInitializers = func(c *genericapiserver.RecommendedConfig) ([]admission.PluginInitializer, error) {
@@ -340,7 +341,7 @@ func (o *Options) Run(ctx context.Context) error {
 func serveMetrics(listener net.Listener) (stop func()) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", legacyregistry.Handler())
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
 	return func() { _ = server.Close() }
 }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	ref "github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -25,8 +26,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// user is who the program runs as, that of the images known as nonroot.
-const user = "65532:65532"
+// uid is the user and the group that the program runs as, that of the images known as nonroot.
+const uid = 65532
 
 func main() {
 	out := flag.String("out", "", "file to write")
@@ -79,12 +80,12 @@ func run(out, name string, labels map[string]string, programs []string) (err err
 	if err != nil {
 		return err
 	}
-	_, tag, ok := strings.Cut(name, ":")
-	if !ok {
-		return fmt.Errorf("%s has no tag", name)
+	tag, err := ref.NewTag(name, ref.StrictValidation)
+	if err != nil {
+		return err
 	}
-	// The first name is for those who copy archives, the second for containerd.
-	annotations := map[string]string{"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": name}
+	// The first name is for those who copy archives, the second for containerd, where the kubelet looks for the whole name.
+	annotations := map[string]string{"org.opencontainers.image.ref.name": tag.TagStr(), "io.containerd.image.name": tag.Name()}
 	if err := path.AppendIndex(index, layout.WithAnnotations(annotations)); err != nil {
 		return err
 	}
@@ -99,7 +100,13 @@ func build(program string, platform *v1.Platform, labels map[string]string) (v1.
 	}
 	var files bytes.Buffer
 	w := tar.NewWriter(&files)
-	// No time is written, so that the same program makes the same image.
+	// No time is written, so that the same program makes the same image. The directory is the default of --data-dir.
+	for _, dir := range []tar.Header{{Name: "var/", Mode: 0o755}, {Name: "var/lib/", Mode: 0o755}, {Name: "var/lib/karo/", Mode: 0o700, Uid: uid, Gid: uid}} {
+		dir.Typeflag = tar.TypeDir
+		if err := w.WriteHeader(&dir); err != nil {
+			return nil, err
+		}
+	}
 	header := &tar.Header{Name: "karo-apiserver", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(content))}
 	if err := w.WriteHeader(header); err != nil {
 		return nil, err
@@ -126,7 +133,7 @@ func build(program string, platform *v1.Platform, labels map[string]string) (v1.
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = platform.OS, platform.Architecture
-	config.Config = v1.Config{User: user, Entrypoint: []string{"/karo-apiserver"}, Labels: labels}
+	config.Config = v1.Config{User: fmt.Sprintf("%d:%d", uid, uid), Entrypoint: []string{"/karo-apiserver"}, Labels: labels}
 	return mutate.ConfigFile(image, config)
 }
 

@@ -26,12 +26,17 @@ const (
 	// maxSenderRequests bounds the notifications of one sender that are handled or wait for their turn, so that they leave
 	// others a place among the requests that the server takes at a time.
 	maxSenderRequests = 128
+	// These are the same of notifications to simulate, of which each may have an answer of many times its size.
+	maxSimulated, maxSenderSimulated, maxSenderSimulations = 32 * maxSimulateBytes, 8 * maxSimulateBytes, 16
 	// patience is how long a notification waits for its turn before its sender is told to try again.
 	patience = 3 * time.Second
 )
 
 // Limiter bounds the notifications that are handled at a time, by the size of their bodies.
 type Limiter struct {
+	senderBytes    int64
+	senderRequests int
+
 	all     *semaphore.Weighted
 	lock    sync.Mutex
 	senders map[string]*sender
@@ -45,8 +50,15 @@ type sender struct {
 }
 
 // NewLimiter returns a Limiter for all notifications of this process.
-func NewLimiter() *Limiter {
-	return &Limiter{all: semaphore.NewWeighted(maxBytes), senders: map[string]*sender{}}
+func NewLimiter() *Limiter { return newLimiter(maxBytes, maxSenderBytes, maxSenderRequests) }
+
+// NewSimulationLimiter returns a Limiter for all notifications to simulate.
+func NewSimulationLimiter() *Limiter {
+	return newLimiter(maxSimulated, maxSenderSimulated, maxSenderSimulations)
+}
+
+func newLimiter(bytes, senderBytes int64, senderRequests int) *Limiter {
+	return &Limiter{senderBytes: senderBytes, senderRequests: senderRequests, all: semaphore.NewWeighted(bytes), senders: map[string]*sender{}}
 }
 
 // acquire waits for the turn of a request whose body has at most limit bytes. The error, when there is none in time, makes
@@ -89,10 +101,10 @@ func (l *Limiter) enter(name string) *sender {
 	defer l.lock.Unlock()
 	s := l.senders[name]
 	if s == nil {
-		s = &sender{Weighted: semaphore.NewWeighted(maxSenderBytes)}
+		s = &sender{Weighted: semaphore.NewWeighted(l.senderBytes)}
 		l.senders[name] = s
 	}
-	if s.users == maxSenderRequests {
+	if s.users == l.senderRequests {
 		return nil
 	}
 	s.users++

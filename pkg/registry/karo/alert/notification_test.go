@@ -131,13 +131,19 @@ func TestWhoIsSlowLosesItsPlace(t *testing.T) {
 // However much is simulated, what is to be stored has its place.
 func TestSimulationsTakeNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &NotificationREST{Handler: quickHandler{}, Limiter: NewLimiter(), Simulations: NewLimiter(), Resource: "alerts"}
-		for _, sender := range []string{"a", "b"} {
-			defer mustAcquire(from(t.Context(), sender), t, r.Simulations, maxSenderBytes)()
+		r := &NotificationREST{Handler: quickHandler{}, Limiter: NewLimiter(), Simulations: NewSimulationLimiter(), Resource: "alerts"}
+		for _, sender := range []string{"a", "b", "c", "d"} {
+			for range maxSenderSimulated / maxSimulateBytes {
+				release, err := r.Simulations.acquire(from(t.Context(), sender), body(1), maxSimulateBytes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer release()
+			}
 		}
 		for name, want := range map[string]bool{Trigger: true, Simulate: false} {
 			var got answer
-			handler, err := r.Connect(from(t.Context(), "c"), name, nil, &got)
+			handler, err := r.Connect(from(t.Context(), "e"), name, nil, &got)
 			if err != nil {
 				t.Fatal(err)
 			}

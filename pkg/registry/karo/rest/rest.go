@@ -75,7 +75,7 @@ func (s *Stores) Records() *records.Records {
 // Versions returns the resources of every version. Notifications go to handler, firing counts the alerts that a reaction
 // answers, and wrote is told the resource version of every reaction that is written.
 func (s *Stores) Versions(handler alert.Handler, firing alertreaction.CountFiring, wrote func(resourceVersion string)) map[string]map[string]rest.Storage {
-	limiter, simulations := alert.NewLimiter(), alert.NewLimiter()
+	limiter, simulations := alert.NewLimiter(), alert.NewSimulationLimiter()
 	reactions := alertreaction.NewREST(s.AlertReactions.Store, firing, wrote)
 	return map[string]map[string]rest.Storage{
 		v1.SchemeGroupVersion.Version: {
