@@ -16,7 +16,9 @@ import (
 	"syscall"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/logutil"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
 )
 
 const (
@@ -34,6 +36,7 @@ type Server struct {
 	lock      *os.File
 	dir       string
 	quota     int64
+	level     zap.AtomicLevel // of its log
 	condition condition
 	// Endpoint is what a client of the etcd connects to.
 	Endpoint string
@@ -71,14 +74,21 @@ func Start(ctx context.Context, dir string, quotaBytes int64) (*Server, error) {
 	cfg.SnapshotCatchUpEntries = 1
 	// Whoever watches something that seldom changes learns how far the store is, before that is compacted.
 	cfg.WatchProgressNotifyInterval = time.Minute
-	cfg.LogLevel = "warn"
 	cfg.EnableGRPCGateway = false
+	level := zap.NewAtomicLevelAt(zap.WarnLevel)
+	log := logutil.DefaultZapLoggerConfig
+	log.Level = level
+	logger, err := log.Build()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("log of etcd: %w", err), lock.Close())
+	}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting etcd on %s: %w", dir, err), lock.Close())
 	}
-	s := &Server{etcd: etcd, lock: lock, dir: dir, quota: quotaBytes, Endpoint: client.String()}
+	s := &Server{etcd: etcd, lock: lock, dir: dir, quota: quotaBytes, level: level, Endpoint: client.String()}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
@@ -140,6 +150,7 @@ func (s *Server) Wait(ctx context.Context) error {
 
 // Close stops the etcd after its last write, and gives its data free.
 func (s *Server) Close() {
+	s.level.SetLevel(zap.FatalLevel) // It takes the end that it is told to come to for an error.
 	s.etcd.Close()
 	_ = s.lock.Close()
 }

@@ -17,6 +17,8 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -25,7 +27,7 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "", "measure only the lines whose name matches this regular expression")
+	only := flag.String("only", "", "measure only the lines that match this regular expression; there are "+strings.Join(lineNames(), ", "))
 	out := flag.String("json", "", "file to write the results to, as JSON")
 	rounds := flag.Int("rounds", 3, "rounds of each line; the median counts")
 	target := webhook{}
@@ -98,10 +100,20 @@ var lines = []line{
 	{name: "scale", measure: scale, alone: true},
 }
 
+func lineNames() (names []string) {
+	for _, l := range lines {
+		names = append(names, l.name)
+	}
+	return names
+}
+
 func run(ctx context.Context, only string, rounds int, out string) (err error) {
 	wanted, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
+	}
+	if !slices.ContainsFunc(lines, func(l line) bool { return wanted.MatchString(l.name) }) {
+		return fmt.Errorf("-only: no line matches %s; there are %s", only, strings.Join(lineNames(), ", "))
 	}
 	begin := time.Now()
 	b, err := newBench(ctx, rounds)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -348,6 +349,7 @@ func serveMetrics(listener net.Listener) (stop func()) {
 
 // NewCommand returns the command of karo-apiserver.
 func NewCommand() *cobra.Command {
+	version.Version = binaryVersion() // Also what karo_build_info says.
 	o := New()
 	cmd := &cobra.Command{
 		Use:          commandName,
