@@ -41,7 +41,7 @@ import (
 
 const (
 	// SecretName is the name of the Secret.
-	SecretName = "karo-serving-cert"
+	SecretName = "karo-serving-cert" //nolint:gosec // It is a name.
 	// serviceName is the name of the Service as the manifests have it, for a certificate before there is an APIService.
 	serviceName = "karo"
 	// settle is how long the kube-apiserver may take to learn of a caBundle.

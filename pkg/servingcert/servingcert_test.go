@@ -37,13 +37,13 @@ func newFakeCluster(t *testing.T, services ...runtime.Object) *fakeCluster {
 }
 
 // registered is an APIService of a Service in a namespace.
-func registered(name, namespace, service string, change func(spec map[string]any)) *unstructured.Unstructured {
+func registered(namespace, service string, change func(spec map[string]any)) *unstructured.Unstructured {
 	spec := map[string]any{"service": map[string]any{"namespace": namespace, "name": service}}
 	if change != nil {
 		change(spec)
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": name, "resourceVersion": "1"}, "spec": spec,
+		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": "v1.karo.io", "resourceVersion": "1"}, "spec": spec,
 	}}
 }
 
@@ -55,9 +55,9 @@ func (c *fakeCluster) sync() {
 }
 
 // bundle is whom an APIService says that is to be trusted.
-func (c *fakeCluster) bundle(name string) string {
+func (c *fakeCluster) bundle() string {
 	c.t.Helper()
-	obj, err := c.services.Resource(apiServices).Get(c.t.Context(), name, metav1.GetOptions{})
+	obj, err := c.services.Resource(apiServices).Get(c.t.Context(), "v1.karo.io", metav1.GetOptions{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -83,15 +83,15 @@ func TestOnlyOursAreTold(t *testing.T) {
 		service *unstructured.Unstructured
 		told    bool
 	}{
-		"ours":               {registered("v1.karo.io", "ns", "karo", nil), true},
-		"of another service": {registered("v1.karo.io", "ns", "other", nil), true},
-		"of another namespace, as of the operator before": {registered("v1.karo.io", "elsewhere", "karo", nil), false},
-		"of a CustomResourceDefinition":                   {registered("v1.karo.io", "", "", func(spec map[string]any) { delete(spec, "service") }), false},
-		"not verified":                                    {registered("v1.karo.io", "ns", "karo", func(spec map[string]any) { spec["insecureSkipTLSVerify"] = true }), false},
+		"ours":               {registered("ns", "karo", nil), true},
+		"of another service": {registered("ns", "other", nil), true},
+		"of another namespace, as of the operator before": {registered("elsewhere", "karo", nil), false},
+		"of a CustomResourceDefinition":                   {registered("", "", func(spec map[string]any) { delete(spec, "service") }), false},
+		"not verified":                                    {registered("ns", "karo", func(spec map[string]any) { spec["insecureSkipTLSVerify"] = true }), false},
 	} {
 		c := newFakeCluster(t, test.service)
 		c.sync()
-		if told := c.bundle("v1.karo.io") != ""; told != test.told {
+		if told := c.bundle() != ""; told != test.told {
 			t.Errorf("%s: it is told: %t", name, told)
 		}
 		before := c.writes()
@@ -112,19 +112,19 @@ func TestOnlyOursAreTold(t *testing.T) {
 func TestAPIServiceComesLater(t *testing.T) {
 	c := newFakeCluster(t)
 	c.sync()
-	if _, err := c.services.Resource(apiServices).Create(t.Context(), registered("v1.karo.io", "ns", "other", nil), metav1.CreateOptions{}); err != nil {
+	if _, err := c.services.Resource(apiServices).Create(t.Context(), registered("ns", "other", nil), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	c.sync()
-	if err := c.m.serving.leaf.VerifyHostname("other.ns.svc"); err != nil || c.bundle("v1.karo.io") == "" {
-		t.Errorf("whom to trust is %q, and %v", c.bundle("v1.karo.io"), err)
+	if err := c.m.serving.leaf.VerifyHostname("other.ns.svc"); err != nil || c.bundle() == "" {
+		t.Errorf("whom to trust is %q, and %v", c.bundle(), err)
 	}
 }
 
 // A new authority signs once the kube-apiserver has known it for a while, counted anew when somebody took it away.
 func TestNewAuthorityWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(t, registered("v1.karo.io", "ns", "karo", nil))
+		c := newFakeCluster(t, registered("ns", "karo", nil))
 		c.sync()
 		time.Sleep(caValidFor - caRenewal - leafRenewal) // The certificate was renewed meanwhile.
 		c.sync()
@@ -135,7 +135,7 @@ func TestNewAuthorityWaits(t *testing.T) {
 			t.Fatal("there is no new authority, or it signs at once")
 		}
 		time.Sleep(settle - 2*time.Second)
-		if _, err := c.services.Resource(apiServices).Update(t.Context(), registered("v1.karo.io", "ns", "karo", nil), metav1.UpdateOptions{}); err != nil {
+		if _, err := c.services.Resource(apiServices).Update(t.Context(), registered("ns", "karo", nil), metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		c.sync()
@@ -189,12 +189,12 @@ func TestSomebodysSecret(t *testing.T) {
 // Run ends with its context, and whatever it has started.
 func TestRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(t, registered("v1.karo.io", "ns", "karo", nil))
+		c := newFakeCluster(t, registered("ns", "karo", nil))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { c.m.Run(ctx); close(done) }()
 		time.Sleep(time.Minute)
-		if c.bundle("v1.karo.io") == "" {
+		if c.bundle() == "" {
 			t.Error("nothing was done")
 		}
 		if n := c.writes(); n != 2 {

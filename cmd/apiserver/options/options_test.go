@@ -168,7 +168,8 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	stop()
-	if _, err := get("/metrics"); err == nil {
+	if resp, err := get("/metrics"); err == nil {
+		_ = resp.Body.Close()
 		t.Error("it is served after its end")
 	}
 }
