@@ -389,7 +389,7 @@ func TestStopEndsWatches(t *testing.T) {
 func TestExternalEtcd(t *testing.T) {
 	// Another store has another installation, in a namespace of its own.
 	own := newNamespace(t)
-	kubectl(t, "", "create", "role", "karo", "-n", own, "--verb=create,get,update", "--resource=configmaps")
+	kubectl(t, "", "create", "role", "karo", "-n", own, "--verb=create,get,list,watch,update", "--resource=configmaps,secrets")
 	kubectl(t, "", "create", "rolebinding", "karo", "-n", own, "--role=karo", "--serviceaccount="+localcluster.KaroNamespace+":karo")
 	k, err := cluster.NewKaro(t.Context(), "karo-external", "--etcd-servers="+cluster.EtcdURL, "--etcd-prefix=/external", "--executor=false", "--namespace="+own)
 	if err != nil {
