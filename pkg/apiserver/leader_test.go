@@ -99,47 +99,59 @@ func TestHolds(t *testing.T) {
 	})
 }
 
-// A replica that is elected and cannot read the store leaves the lease to one that can.
+// A replica that is elected and cannot read the store, or whose work fails, leaves the lease to one that can work, and stands
+// for election again later.
 func TestLeaseGoesToWhoCanWork(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
-		ready := func(ctx context.Context) error { return ctx.Err() }
-		var took atomic.Int32
-		works := make(chan bool, 1)
-		broken := &leader{client: client, namespace: "ns", identity: "broken", may: ready, take: func(ctx context.Context) error {
-			took.Add(1)
-			<-ctx.Done()
-			return ctx.Err()
-		}}
-		sound := &leader{client: client, namespace: "ns", identity: "sound", may: ready, take: ready, run: []func(context.Context) error{
-			func(ctx context.Context) error {
-				works <- true
-				<-ctx.Done()
-				return ctx.Err()
-			},
-		}}
-		broken.start(t.Context(), nil)
-		synctest.Wait()
-		if took.Load() != 1 {
-			t.Fatal("the replica that cannot work was not elected, so that this test tests nothing")
-		}
-		sound.start(t.Context(), nil)
-		select {
-		case <-works:
-		case <-time.After(takeOverWithin + restAfterFailure):
-			t.Error("the other one does not work")
-		}
-		time.Sleep(time.Minute)
-		if took.Load() != 1 {
-			t.Errorf("it was elected %d times", took.Load())
-		}
-		sound.stop()
-		time.Sleep(leaseDuration)
-		if took.Load() < 2 {
-			t.Error("it stands for election no more")
-		}
-		broken.stop()
-	})
+	ready := func(ctx context.Context) error { return ctx.Err() }
+	hangs := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	fails := func(context.Context) error { return errors.New("the store is away") }
+	for name, tc := range map[string]struct {
+		take   func(context.Context) error
+		run    []func(context.Context) error
+		within time.Duration // so long it takes until the other one works
+	}{
+		"it cannot read the store": {take: hangs, within: takeOverWithin + restAfterFailure},
+		"its work fails":           {take: ready, run: []func(context.Context) error{fails, hangs}, within: restAfterFailure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := fake.NewClientset()
+				var took atomic.Int32
+				works := make(chan bool, 1)
+				broken := &leader{client: client, namespace: "ns", identity: "broken", may: ready, run: tc.run, take: func(ctx context.Context) error {
+					took.Add(1)
+					return tc.take(ctx)
+				}}
+				sound := &leader{client: client, namespace: "ns", identity: "sound", may: ready, take: ready, run: []func(context.Context) error{
+					func(ctx context.Context) error {
+						works <- true
+						return hangs(ctx)
+					},
+				}}
+				broken.start(t.Context(), nil)
+				synctest.Wait()
+				if took.Load() != 1 {
+					t.Fatal("the replica that cannot work was not elected, so that this test tests nothing")
+				}
+				sound.start(t.Context(), nil)
+				select {
+				case <-works:
+				case <-time.After(tc.within):
+					t.Error("the other one does not work")
+				}
+				time.Sleep(time.Minute)
+				if took.Load() != 1 {
+					t.Errorf("it was elected %d times", took.Load())
+				}
+				sound.stop()
+				time.Sleep(leaseDuration)
+				if took.Load() < 2 {
+					t.Error("it stands for election no more")
+				}
+				broken.stop()
+			})
+		})
+	}
 }
 
 // Whoever leads gives the lease back when it has not reached the store for long, or when it is another store, and not before.
@@ -177,47 +189,6 @@ func TestWhoCannotAskTheStoreGivesUp(t *testing.T) {
 				t.Errorf("%s: got error %v after %s, want one after %s", name, err, took, test.after)
 			}
 		}
-	})
-}
-
-// A replica whose work fails gives the lease back, so that another one works, and stands for election again later.
-func TestLeaseIsGivenBackWhenTheWorkFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
-		ready := func(ctx context.Context) error { return ctx.Err() }
-		var terms atomic.Int32
-		fails := &leader{client: client, namespace: "ns", identity: "fails", may: ready, take: ready, run: []func(context.Context) error{
-			func(context.Context) error {
-				terms.Add(1)
-				return errors.New("the store is away")
-			},
-			func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		}}
-		works := make(chan bool, 1)
-		sound := &leader{client: client, namespace: "ns", identity: "sound", may: ready, take: ready, run: []func(context.Context) error{
-			func(ctx context.Context) error {
-				works <- true
-				<-ctx.Done()
-				return ctx.Err()
-			},
-		}}
-		fails.start(t.Context(), nil)
-		synctest.Wait()
-		if terms.Load() != 1 {
-			t.Fatal("the replica was not elected, so that this test tests nothing")
-		}
-		sound.start(t.Context(), nil)
-		select {
-		case <-works:
-		case <-time.After(restAfterFailure):
-			t.Error("the other one does not work")
-		}
-		sound.stop()
-		time.Sleep(leaseDuration)
-		if terms.Load() < 2 {
-			t.Error("it stands for election no more")
-		}
-		fails.stop()
 	})
 }
 
